@@ -1,0 +1,1 @@
+"""The beat schedule and how its entries are carried out."""

@@ -1,0 +1,50 @@
+"""celery-redbeat, except that Chordal's own duties run inside the beat process.
+
+The reaper must not stand in the queue behind the work that it is there to rescue: with every slot taken by long nodes a
+message to the workers would wait for one of them. Entries of the user still go out as messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+from redbeat.schedulers import RedBeatScheduler
+
+from orchestrator.wiring import Chordal, connect
+
+log = logging.getLogger(__name__)
+
+PREFIX: Final = "beat."
+
+
+class Scheduler(RedBeatScheduler):  # type: ignore[misc]
+    """A redundant scheduler: of several beats the one that holds redbeat's lock ticks."""
+
+    def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
+        self._chordal: Chordal = connect()
+        intervals = self._chordal.duties.intervals()
+        entries = {f"{PREFIX}{duty}": {"task": f"{PREFIX}{duty}", "schedule": every} for duty, every in intervals.items()}
+        app.conf.beat_schedule = {**(app.conf.beat_schedule or {}), **entries}
+        super().__init__(app, *args, **kwargs)
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        """Carry a duty out, or send the user's entry as a message."""
+        duty = str(entry.task).removeprefix(PREFIX)
+        if not str(entry.task).startswith(PREFIX) or duty not in self._chordal.duties.names:
+            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        if advance:
+            self.reserve(entry)
+        self.carry_out(duty)
+        return None
+
+    def carry_out(self, duty: str) -> None:
+        """One tick of a duty; a failure is logged and the next tick tries again."""
+        begun = time.monotonic()
+        duties = self._chordal.duties
+        try:
+            note = duties.names[duty]()
+            self._chordal.store.fleet.tick(duty, time.monotonic() - begun, duties.intervals()[duty], note)
+        except Exception:
+            log.exception("the duty %s failed; its next tick tries again", duty)

@@ -1,0 +1,122 @@
+"""The Celery app, `celery -A orchestrator`. Every Celery setting that a promise depends on stands here with its reason."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from celery import Celery
+
+from orchestrator.embedded.records import running
+from orchestrator.settings import Settings
+
+DEFAULT_QUEUE: Final = "default"
+BACKEND: Final = "orchestrator.backend:Backend"
+LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
+
+
+def redis_url(settings: Settings) -> str:
+    """The state's Redis: the one that is configured, else the data directory's running stack, else the usual port."""
+    if settings.redis_url:
+        return settings.redis_url
+    stack = running(settings.data_dir)
+    return stack.redis_url if stack is not None else LOCAL_REDIS
+
+
+def broker_url(settings: Settings) -> str:
+    """The same server in the words of Celery's transports."""
+    if settings.broker_url:
+        return settings.broker_url
+    url = redis_url(settings)
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return "redis+socket" + url.removeprefix("unix")
+    if parts.scheme == "sentinel":
+        hosts = url.removeprefix("sentinel://").partition("/")[0].split(";")
+        return ";".join(f"sentinel://{host}" for host in hosts)
+    if parts.scheme == "cluster":
+        raise ValueError("a Redis Cluster cannot be a Celery broker: name another Redis in CHORDAL_BROKER_URL")
+    return url
+
+
+def result_backend_url(broker: str) -> str | None:
+    """Our result backend on the broker's server; it says `socket` where the broker says `redis+socket`."""
+    if "sentinel://" in broker:
+        return None
+    return f"{BACKEND}+{broker.replace('redis+socket://', 'socket://', 1)}"
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings for these settings of ours."""
+    broker = broker_url(settings)
+    transport: dict[str, Any] = {
+        # Invitations are hints and recovery is by lease, so redelivery by visibility is only a last resort (and harmless).
+        "visibility_timeout": 3600,
+        # One list a queue instead of four: priority is decided by our scripts, not by the broker.
+        "priority_steps": [0],
+        "socket_keepalive": True,
+    }
+    if "sentinel://" in broker:
+        query = urlsplit(settings.redis_url or "").query
+        transport["master_name"] = dict(part.partition("=")[::2] for part in query.split("&") if part).get("service", "mymaster")
+    return {
+        "broker_url": broker,
+        "broker_transport_options": transport,
+        "broker_connection_retry_on_startup": True,
+        "result_backend": result_backend_url(broker),
+        "result_expires": 3600,
+        # JSON everywhere: a message or a result can never be code.
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "task_default_queue": DEFAULT_QUEUE,
+        # A worker holds what it runs and nothing more: a prefetched invitation would wait behind a long node.
+        "worker_prefetch_multiplier": 1,
+        "task_acks_late": True,
+        # An invitation whose process died is not needed again: the lease brings its node back.
+        "task_reject_on_worker_lost": False,
+        # True (the default from Celery 6) lost the running task in every trial when Redis went away for a moment.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_soft_shutdown_timeout": 3.0,
+        "worker_hijack_root_logger": True,
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        "task_track_started": False,
+        "control_queue_expires": 60.0,
+        "event_queue_expires": 60.0,
+        "imports": ("orchestrator.tasks", *settings.imports),
+        "beat_scheduler": "orchestrator.beat.scheduler:Scheduler",
+        "beat_max_loop_interval": 1,
+        "redbeat_redis_url": _redbeat_url(settings),
+        "redbeat_lock_timeout": 6,
+        # Redis may be away for a while; beat then waits instead of ending.
+        "redbeat_redis_options": {"retry_period": 60},
+        "redbeat_key_prefix": f"{settings.key_prefix}redbeat:",
+    }
+
+
+def _redbeat_url(settings: Settings) -> str:
+    url = redis_url(settings)
+    return "redis-sentinel" + url.removeprefix("sentinel") if url.startswith("sentinel://") else url
+
+
+def make_app(settings: Settings | None = None) -> Celery:
+    """A Celery app for these settings, by default those of the environment."""
+    settings = settings or Settings()
+    # Modules named in CHORDAL_IMPORTS may lie in the current folder, as with Celery's own -A.
+    here = str(Path.cwd())
+    if settings.imports and here not in sys.path:
+        sys.path.insert(0, here)
+    logging.getLogger("redbeat").setLevel(logging.WARNING)
+    made = Celery("orchestrator", set_as_current=False)
+    made.config_from_object(configuration(settings))
+    made.chordal_settings = settings
+    return made
+
+
+app = make_app()

@@ -1,0 +1,156 @@
+"""What every command shares: the options that say where Redis is, the facade made from them, argument types."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+    from orchestrator.wiring import Chordal
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+_GIVEN: Final = "orchestrator.cli.given"
+"""Key in click's `ctx.meta`. Not `ctx.obj`: under `celery -A app goal` that one is Celery's."""
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    if value is not None and param.name:
+        ctx.meta.setdefault(_GIVEN, {})[param.name] = value
+    return value
+
+
+def connection_options(command: Decorated) -> Decorated:
+    """`--redis-url` and `--data-dir`, before or after the command's name; the later one wins."""
+    where = click.Path(file_okay=False, resolve_path=True, path_type=Path)
+    data_dir = click.option(
+        "--data-dir",
+        type=where,
+        metavar="DIR",
+        expose_value=False,
+        callback=_remember,
+        help="Folder of the one-machine stack.  [env: CHORDAL_DATA_DIR]",
+    )
+    redis_url = click.option(
+        "--redis-url",
+        metavar="URL",
+        expose_value=False,
+        callback=_remember,
+        help="Redis to use in place of the one-machine stack.  [env: CHORDAL_REDIS_URL, REDIS_URL]",
+    )
+    return redis_url(data_dir(command))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, errors too.")
+
+
+def settings(**more: Any) -> Settings:
+    """The settings: what this command line says, then the environment, then the defaults."""
+    from pydantic import ValidationError
+
+    from orchestrator.settings import Settings
+
+    try:
+        return Settings(**click.get_current_context().meta.get(_GIVEN, {}), **more)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"CHORDAL_{'_'.join(map(str, detail['loc'])).upper().removeprefix('CHORDAL_')}: {detail['msg']}"
+            for detail in error.errors()
+        )
+        raise click.UsageError(f"a setting is not valid: {wrong}") from None
+
+
+def client(chosen: Settings | None = None) -> Chordal:
+    """The facade. Its first use raises RedisNotReachable where no Redis answers."""
+    from orchestrator.wiring import connect
+
+    return connect(chosen or settings())
+
+
+def again(*words: str) -> str:
+    """A command line that the user can paste: this program, where Redis is if it was given here, then the words."""
+    ctx = click.get_current_context()
+    celery = "celery" in (ctx.find_root().info_name or "")
+    program = ["celery", "-A", "orchestrator", "goal"] if celery else ["chordal"]
+    given = dict(ctx.meta.get(_GIVEN, {}))
+    if "redis_url" in given:
+        from orchestrator.store.connection import hide_password
+
+        given["redis_url"] = hide_password(given["redis_url"])
+    where = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return shlex.join([*program, *where, *words])
+
+
+class Command(click.Command):
+    """A command whose help lists its own options before those that every command has."""
+
+    COMMON = ("--json", "--redis-url", "--data-dir", "--help")
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        places = {name: place for place, name in enumerate(self.COMMON, 1)}
+        return sorted(super().get_params(ctx), key=lambda param: places.get(param.opts[-1], 0))
+
+
+class Id(click.ParamType[str]):
+    """The id of a goal or a node. Shell completion offers the stored goals."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from orchestrator.domain.dag import ID_PATTERN
+
+        if not re.fullmatch(ID_PATTERN.strip("^$"), value):
+            self.fail(f"{value!r} is not an id: 1 to 64 letters, digits, dots, underscores or hyphens", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if param.name != "goal":
+            return []
+        try:
+            with ctx.scope(cleanup=False):
+                found = client().list(limit=50)
+        except Exception:  # noqa: BLE001 (a courtesy: whatever is wrong, the command itself will say it better)
+            return []
+        fitting = [one for one in found if one.goal_id.startswith(incomplete)]
+        return [CompletionItem(one.goal_id, help=one.state.value) for one in fitting]
+
+
+goal_argument = click.argument("goal", type=Id(), metavar="GOAL")
+node_argument = click.argument("node", type=Id(), metavar="NODE")
+
+
+def _parse_values(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    from orchestrator.domain.document import parse_json
+    from orchestrator.domain.errors import InvalidGoal
+
+    values: dict[str, Any] = {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not equals or not key.isidentifier():
+            raise click.BadParameter(f"{one!r} is not KEY=VALUE", ctx, param)
+        try:
+            values[key] = parse_json(text)
+        except InvalidGoal:
+            values[key] = text
+    return values
+
+
+set_option = click.option(
+    "--set",
+    "values",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_parse_values,
+    help="A setting for goal.py's goal(): JSON, or text where it is not JSON. Repeatable.",
+)
+
+
+def example(*lines: str) -> str:
+    """An epilog with command lines, which click must not rewrap."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,137 @@
+"""Stay with a goal until it ends: read its events, keep the tally, feed the view; then say how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.context import again
+from orchestrator.cli.goals import header
+from orchestrator.cli.tally import Tally, map_of
+from orchestrator.cli.views import View
+from orchestrator.domain.errors import RedisNotReachable
+from orchestrator.domain.states import NodeState
+
+if TYPE_CHECKING:
+    from orchestrator.domain.events import Event
+    from orchestrator.domain.views import GoalStatus
+    from orchestrator.wiring import Chordal
+
+PAGE: Final = 1000
+POLL_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 10.0
+"""After so long without an event the status is read: a goal that was removed sends no event."""
+PATIENCE_SECONDS: Final = 60.0
+"""How long Redis may be away before the command gives up. Workers wait and go on; so does whoever watches."""
+
+
+class Parting(Enum):
+    """Why following ended."""
+
+    OVER = auto()
+    TIMEOUT = auto()
+    CTRL_C = auto()
+
+
+@dataclass
+class Follower:
+    """Follows one goal. `elapsed_seconds` is how old the run was when following began."""
+
+    client: Chordal
+    tally: Tally
+    view: View
+    elapsed_seconds: float = 0.0
+    timeout_seconds: float | None = None
+    give_up: Callable[[], bool] = bool
+    """Asked while Redis is away: whether it is certain that it will not come back."""
+
+    def run(self) -> Parting:
+        """Return when the goal has ended, the time is up, or Ctrl-C was pressed; the goal itself is left alone.
+
+        Raises GoalNotFound where it was removed and RedisNotReachable where Redis stayed away for a minute.
+        """
+        self._began = self._heard = self._checked = time.monotonic()
+        self._check_cost, self._cursor = 0.0, "0"
+        self._away: float | None = None
+        try:
+            while True:
+                batch = self._read()
+                self.view.draw(self.tally, batch, self.elapsed_seconds + time.monotonic() - self._began)
+                caught_up = len(batch) < PAGE and self._away is None
+                if caught_up and self.tally.over:
+                    return Parting.OVER
+                if self.timeout_seconds is not None and time.monotonic() - self._began >= self.timeout_seconds:
+                    return Parting.TIMEOUT
+                if caught_up:
+                    self._check()
+        except KeyboardInterrupt:
+            return Parting.CTRL_C
+        finally:
+            self.view.close()
+
+    def _read(self) -> list[Event]:
+        try:
+            batch = self.client.events(self.tally.goal, after=self._cursor, block_seconds=POLL_SECONDS, limit=PAGE)
+            self._away = None
+        except RedisNotReachable:
+            now = time.monotonic()
+            self._away = self._away or now
+            if now - self._away > PATIENCE_SECONDS or self.give_up():
+                raise
+            self.view.note(f"Redis does not answer for {now - self._away:.0f} s; workers wait for it, and so does this")
+            time.sleep(POLL_SECONDS)
+            return []
+        for event in batch:
+            self.tally.apply(event)
+        if batch:
+            self._cursor, self._heard = batch[-1].id, time.monotonic()
+        return list(batch)
+
+    def _check(self) -> None:
+        """Read the whole status where events do not tell enough, and never so often that this costs much."""
+        now = time.monotonic()
+        idle = now - self._heard > IDLE_SECONDS
+        if (self.tally.stale or idle) and now - self._checked > max(1.0, 10 * self._check_cost):
+            try:
+                self.tally.refresh(self.client.status(self.tally.goal))
+            except RedisNotReachable:
+                return
+            self._heard = self._checked = time.monotonic()
+            self._check_cost = self._checked - now
+
+
+def epilogue(status: GoalStatus, stack_is_ours: bool) -> None:
+    """Print how a goal ended: the head, the failing nodes with the command that retries each, the last outputs."""
+    header(status)
+    failed = [node for node in status.nodes.values() if node.state is NodeState.FAILED]
+    for node in failed[:5]:
+        click.echo(f"\n{click.style(node.id, bold=True)} {output.state(node.state)} at attempt {node.attempt}:")
+        click.echo(_indented(node.error or "no reason was given"))
+        click.echo(f"  retry with: {again('retry', status.goal_id, '--node', node.id)}")
+    if len(failed) > 5:
+        click.echo(f"\n... and {len(failed) - 5:,} more failed nodes: {again('status', status.goal_id)}")
+    if failed and stack_is_ours:
+        click.echo(f"The stack of this run has stopped; start one first: {again('up')}")
+    if not failed:
+        _last_outputs(status)
+
+
+def _last_outputs(status: GoalStatus) -> None:
+    """The outputs of the few nodes that nothing follows: the result of the goal."""
+    sources = {source for source, _ in status.edges}
+    ends = [node for node in status.nodes.values() if node.id not in sources and node.output is not None]
+    last = [node for node in ends if map_of(node.id) not in status.nodes]
+    for node in last if len(last) <= 3 else ():
+        click.echo(f"{output.one_line(node.id)}: {output.brief(node.output)}")
+
+
+def _indented(text: str, most_lines: int = 12) -> str:
+    lines = output.safe(text).rstrip().splitlines() or [""]
+    shown = lines if len(lines) <= most_lines else [*lines[:3], "...", *lines[-(most_lines - 4) :]]
+    return "\n".join(f"  {line}" for line in shown)

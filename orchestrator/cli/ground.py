@@ -1,0 +1,117 @@
+"""Where a run takes place: the stack that is there, else one that is started for the run and stopped after it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orchestrator.cli.context import again, client
+from orchestrator.cli.load import Source
+
+if TYPE_CHECKING:
+    from orchestrator.settings import Settings
+
+WORKER_PATIENCE_SECONDS: Final = 3.0
+"""How long to look for a live worker on a Redis that was given: they report every second or so."""
+START_PATIENCE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The workers of a stack that is started for a run; None leaves it to the stack."""
+
+    workers: int | None
+    concurrency: int | None
+    pool: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A Redis with workers."""
+
+    settings: Settings
+    ours: bool
+    """Started for this run, and stopped after it."""
+
+    def is_gone(self) -> bool:
+        """Whether it is certain that nobody will answer here again: another command's stack has stopped."""
+        from orchestrator.embedded.records import running
+
+        lent = self.settings.redis_url is None
+        return not self.ours and lent and running(self.settings.data_dir) is None
+
+
+@contextmanager
+def ground(settings: Settings, source: Source, shape: Shape, start: bool) -> Iterator[Ground]:
+    """The running stack, or a new one where `start` allows it.
+
+    Raises RedisNotReachable where a given Redis is away, a click error where nothing may be started, and what
+    `embedded.stack.Stack` raises.
+    """
+    if _stack_is_there(settings):
+        yield Ground(settings, ours=False)
+        return
+    if not start:
+        raise click.UsageError(f"--detach needs a stack that goes on by itself; start one with: {again('up')}")
+    from orchestrator.embedded.stack import Stack
+
+    with _importable(source.folder):
+        stack = Stack(
+            settings,
+            workers=shape.workers,
+            concurrency=shape.concurrency,
+            pool=shape.pool,
+            imports=source.imports,
+            quiet=True,
+            command="chordal run",
+        )
+        with stack:
+            # The same settings as the workers': outputs and artifacts are looked for where they were put.
+            yield Ground(settings.model_copy(update={"redis_url": stack.redis_url}), ours=True)
+
+
+def _stack_is_there(settings: Settings) -> bool:
+    if settings.redis_url is not None:
+        return _becomes_true(lambda: client(settings).live_workers() > 0, WORKER_PATIENCE_SECONDS)
+    from orchestrator.embedded.records import running
+
+    info = running(settings.data_dir)
+    if info is None:
+        return False
+
+    def ready() -> bool:
+        now = running(settings.data_dir)
+        return now is None or now.ready
+
+    _becomes_true(ready, START_PATIENCE_SECONDS)
+    return running(settings.data_dir) is not None
+
+
+def _becomes_true(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Put the folder on the import path of every Python process that is started meanwhile, restarts included."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before

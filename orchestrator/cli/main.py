@@ -1,0 +1,115 @@
+"""The command group: which commands there are, where each is defined, and the one place where errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from orchestrator.cli.context import connection_options
+from orchestrator.cli.exits import one_handler
+
+SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Run": {
+        "run": "run:run",
+        "submit": "goals:submit",
+        "watch": "run:watch",
+        "plan": "plan:plan",
+    },
+    "Look": {
+        "status": "goals:status",
+        "list": "goals:list_goals",
+        "show": "show:show",
+        "events": "events:events",
+    },
+    "Control": {
+        "pause": "control:pause",
+        "resume": "control:resume",
+        "cancel": "control:cancel",
+        "retry": "control:retry",
+        "approve": "control:approve",
+        "reject": "control:reject",
+        "signal": "control:signal",
+    },
+    "This machine": {
+        "up": "stack:up",
+        "ps": "stack:ps",
+        "down": "stack:down",
+        "doctor": "doctor:doctor",
+    },
+}
+"""Each command's module in this package and its name there; imported when asked for, so that help stays instant."""
+
+
+class ChordalGroup(click.Group):
+    """Loads commands on demand, lists them by section, and ends every expected error as a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return [name for names in SECTIONS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
+        for names in SECTIONS.values():
+            if cmd_name in names:
+                module, _, attribute = names[cmd_name].partition(":")
+                found: click.Command = getattr(import_module(f"orchestrator.cli.{module}"), attribute)
+                return found
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in SECTIONS.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl([(name, one.get_short_help_str(100)) for name, one in found if one])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR"):
+            ctx.color = False
+        with one_handler(as_json="--json" in ctx.args):
+            return super().invoke(ctx)
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"chordal {version('chordal')}")
+        except PackageNotFoundError:
+            click.echo("chordal (not installed)")
+        ctx.exit()
+
+
+@click.group(cls=ChordalGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@connection_options
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version and exit."
+)
+def chordal() -> None:
+    """Durable agent task graphs on Celery.
+
+    A goal is a DAG of nodes in a JSON or YAML file, or a folder with a goal.py. `chordal run` runs one from start to
+    end; `chordal up` keeps a stack of Redis, workers and beat on this machine; with CHORDAL_REDIS_URL the same
+    commands work on your own.
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 cancelled, 4 Redis not reachable, 130 detached.
+    Shell completion: eval "$(_CHORDAL_COMPLETE=bash_source chordal)"   (or zsh_source, fish_source)
+    """
+
+
+@click.group(cls=ChordalGroup, name="goal", context_settings={"help_option_names": ["-h", "--help"]})
+@connection_options
+def celery_goal() -> None:
+    """Submit, watch and control goals: the commands of `chordal`, under `celery -A orchestrator goal`."""
+
+
+def main() -> None:
+    """The console script `chordal`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a narrow terminal encoding must not end the command
+    chordal(prog_name="chordal")

@@ -1,0 +1,175 @@
+"""`run` and `watch`: stay with a goal until it ends, and exit by how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli import output
+from orchestrator.cli.context import (
+    Command,
+    again,
+    client,
+    connection_options,
+    example,
+    goal_argument,
+    json_option,
+    set_option,
+    settings,
+)
+from orchestrator.cli.exits import ExitCode, of_outcome
+
+if TYPE_CHECKING:
+    from orchestrator.cli.follow import Parting
+    from orchestrator.cli.ground import Ground, Shape
+    from orchestrator.cli.load import Source
+    from orchestrator.wiring import Chordal
+
+
+def _progress_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    progress = click.option(
+        "--progress",
+        type=click.Choice(("auto", "tty", "plain", "json")),
+        default="auto",
+        show_default=True,
+        help="How to show progress on stderr; json is one event a line.",
+    )
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Let go of the goal after so long."
+    )
+    return progress(timeout(command))
+
+
+@click.command(
+    cls=Command,
+    epilog=example(
+        "chordal run goal.json",
+        "chordal run examples/audit --set root=src --json | tail -1 | jq .state",
+        "chordal run goal.yaml --workers 4 --progress plain",
+    ),
+)
+@click.argument("path", metavar="PATH")
+@set_option
+@_progress_options
+@click.option("--detach", is_flag=True, help="Submit to the running stack, print the goal id and leave.")
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Worker processes, where a stack is started for the run.")
+@click.option("--concurrency", type=click.IntRange(1, 4096), metavar="N", help="Nodes that one worker runs at once.")
+@click.option(
+    "--pool",
+    type=click.Choice(("prefork", "threads", "gevent", "solo")),
+    default="prefork",
+    show_default=True,
+    help="Celery's worker pool.",
+)
+@json_option
+@connection_options
+def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
+    """Run a goal from start to end, and exit by its outcome.
+
+    PATH is a JSON or YAML file, - for JSON on standard input, or a folder with a goal.json, goal.yaml or goal.py (a
+    function `goal(**settings)` that returns the document). Modules beside it that nodes call are imported by the
+    workers of a stack that this command starts.
+
+    Uses the stack that is running: the one of CHORDAL_REDIS_URL, else the one that `chordal up` keeps in the data
+    directory. Without one, starts Redis, workers and beat for the run, and stops them afterwards.
+
+    Ctrl-C lets go of the goal and never cancels it. With --json, stdout ends with one line, an object with goal_id,
+    state, seconds and nodes.
+    """
+    from orchestrator.cli.ground import Shape
+    from orchestrator.cli.load import read_source
+
+    source = read_source(path, options["values"])
+    shape = Shape(options["workers"], options["concurrency"], options["pool"])
+    _Run(source, shape, options["progress"], options["timeout"], detach, as_json).go()
+
+
+@click.command(cls=Command, epilog=example("chordal watch g1", "chordal watch g1 --progress json --timeout 60"))
+@goal_argument
+@_progress_options
+@json_option
+@connection_options
+def watch(goal: str, progress: str, timeout: float | None, as_json: bool) -> None:
+    """Watch a goal until it ends, and exit by its outcome. Ctrl-C stops watching; the goal goes on."""
+    from orchestrator.cli.follow import Follower
+    from orchestrator.cli.tally import Tally
+    from orchestrator.cli.views import make_view
+
+    door = client()
+    status = door.status(goal)
+    tally = Tally(goal)
+    tally.refresh(status)
+    parting = Follower(door, tally, make_view(progress), status.seconds or 0.0, timeout).run()
+    _part(door, goal, parting, as_json, ours=False)
+
+
+class _Run:
+    """One run, which may outlive the stack that it began on: another command may have started that one for itself."""
+
+    def __init__(
+        self, source: Source, shape: Shape, progress: str, timeout_seconds: float | None, detach: bool, as_json: bool
+    ) -> None:
+        self._source, self._shape, self._detach, self._as_json = source, shape, detach, as_json
+        self._progress, self._timeout = progress, timeout_seconds
+        self._goal: str | None = None
+
+    def go(self) -> None:
+        from orchestrator.cli.ground import ground
+        from orchestrator.domain.errors import RedisNotReachable
+
+        chosen = settings()
+        while True:
+            with ground(chosen, self._source, self._shape, start=not self._detach) as place:
+                try:
+                    return self._on(place)
+                except RedisNotReachable:
+                    if not place.is_gone():
+                        raise
+
+    def _on(self, place: Ground) -> None:
+        from orchestrator.cli.follow import Follower
+        from orchestrator.cli.tally import Tally, role_of
+        from orchestrator.cli.views import make_view
+
+        door = client(place.settings)
+        goal = self._goal = self._goal or door.submit(self._source.goal)
+        if self._detach:
+            return output.json_line(door.status(goal).as_json()) if self._as_json else click.echo(goal)
+        tally = Tally(goal, self._source.goal.title)
+        tally.add(
+            (node.id, role_of(node.id, node.agent or node.queue or ""), node.title) for node in self._source.goal.nodes
+        )
+        view = make_view(self._progress)
+        parting = Follower(door, tally, view, timeout_seconds=self._timeout, give_up=place.is_gone).run()
+        return _part(door, goal, parting, self._as_json, place.ours)
+
+
+def _part(door: Chordal, goal: str, parting: Parting, as_json: bool, ours: bool) -> None:
+    """Say where the goal stands, in the way that was asked for, and exit by it."""
+    from orchestrator.cli.follow import Parting, epilogue
+
+    status = door.status(goal)
+    if as_json:
+        output.json_line(status.as_json())
+    elif parting is Parting.OVER:
+        epilogue(status, ours)
+    if parting is not Parting.OVER:
+        _say_detached(goal, ours)
+        raise SystemExit(ExitCode.DETACHED)
+    raise SystemExit(of_outcome(status.state))
+
+
+def _say_detached(goal: str, ours: bool) -> None:
+    if ours:
+        click.echo(
+            f"Let go of {goal}. The stack of this run stops now; nothing is lost. To go on:\n"
+            f"  {again('up')}\n  {again('watch', goal)}",
+            err=True,
+        )
+    else:
+        click.echo(
+            f"Let go of {goal}; it goes on.\n  watch it:  {again('watch', goal)}\n  cancel it: {again('cancel', goal)}",
+            err=True,
+        )

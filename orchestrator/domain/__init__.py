@@ -1,0 +1,1 @@
+"""The pure core: goals, DAGs, nodes, their states and the rules between them. No clock, no randomness, no I/O."""

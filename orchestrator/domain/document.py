@@ -1,0 +1,99 @@
+"""Text to plain data: JSON and YAML read strictly, so that what was written is what is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from typing import Any, Final, NoReturn
+
+import yaml
+
+from orchestrator.domain.errors import Fault, InvalidGoal
+
+MAX_YAML_ALIASES: Final = 100
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Refuses, with the place: NaN and infinities, duplicate keys, numbers out of range."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_bounded
+        )
+    except UnicodeDecodeError as error:
+        raise InvalidGoal([Fault(f"byte {error.start}", "this is not UTF-8 text", "save it as UTF-8")]) from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidGoal([Fault(place, f"this is not JSON: {error.msg}")]) from None
+    except RecursionError:
+        raise InvalidGoal([Fault("document", "the JSON is nested too deeply to be read")]) from None
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """The value of a YAML text (safe subset). Refuses duplicate keys, more than 100 aliases, and non-finite numbers."""
+    try:
+        loader = _Loader(text)
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
+        json.dumps(value, allow_nan=False, default=str)
+        return value
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "document"
+        raise InvalidGoal([Fault(place, f"this is not YAML: {error.problem}")]) from None
+    except yaml.YAMLError as error:
+        raise InvalidGoal([Fault("document", f"this is not YAML: {error}")]) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidGoal([Fault("document", str(error))]) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        place = f"object with the keys {', '.join(map(repr, list(value)[:5]))}"
+        raise InvalidGoal([Fault(place, f"the key {twice[0]!r} stands twice", "keep one of them")])
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise InvalidGoal([Fault("document", f"{text} is not a JSON number", "use null or a finite number")])
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise InvalidGoal([Fault("document", f"the number {text} is out of range", "use a finite number")])
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > 40:
+        raise InvalidGoal([Fault("document", f"the number {text[:20]}... has {len(text)} digits", "write it as text")])
+    return int(text)
+
+
+class _Loader(yaml.SafeLoader):
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > MAX_YAML_ALIASES:
+                raise yaml.YAMLError(f"more than {MAX_YAML_ALIASES} aliases")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is not a text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

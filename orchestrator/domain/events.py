@@ -1,0 +1,68 @@
+"""What is written down about a goal, in the order in which it became true.
+
+Every script appends its events in the step that changes the state, so the stream is the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """The kinds of event; `meaning` is the reference text."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> EventType:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    GOAL_SUBMITTED = "goal.submitted", "The goal is stored and visible. data: nodes"
+    GOAL_STARTED = "goal.started", "Its nodes may be claimed."
+    GOAL_PAUSED = "goal.paused", "No further claim; running nodes finish. data: reason"
+    GOAL_RESUMED = "goal.resumed", "Claims are accepted again. data: reason"
+    GOAL_CANCELLING = "goal.cancelling", "A cancel was accepted: from here on no claim and no commit. data: reason"
+    GOAL_SIGNALLED = "goal.signalled", "A named signal arrived for the first time. data: signal"
+    GOAL_PATCHED = "goal.patched", "The plan was changed. data: reason, version"
+    GOAL_RETRIED = "goal.retried", "A failed goal was set running again."
+    GOAL_DONE = "goal.done", "Every node ended and no failure was left unhandled."
+    GOAL_FAILED = "goal.failed", "Every node ended and at least one failure was left unhandled. data: reason"
+    GOAL_CANCELLED = "goal.cancelled", "The cancellation is complete. data: reason"
+    NODE_CLAIMED = "node.claimed", "A worker holds the node's lease."
+    NODE_DONE = "node.done", "The output is committed. At most once a node."
+    NODE_FAILED = "node.failed", "The attempts are used up. data: reason, error"
+    NODE_RETRY = "node.retry", "An attempt failed; another follows. data: reason, error"
+    NODE_WAITING = "node.waiting", "The node is parked and holds no worker. data: reason"
+    NODE_WOKEN = "node.woken", "A parked node goes on. data: by"
+    NODE_RELEASED = "node.released", "A worker handed the node back unstarted; the attempt does not count."
+    NODE_LOST = "node.lost", "The lease ran out: the worker died or stands still."
+    NODE_FENCED = "node.fenced", "A commit without the valid lease was refused; nothing changed."
+    NODE_EXPANDED = "node.expanded", "A map added its items to the plan. data: items"
+    NODE_SKIPPED = "node.skipped", "The node's join can no longer fire."
+    NODE_DROPPED = "node.dropped", "A patch took the node out of the plan."
+    NODE_CANCELLED = "node.cancelled", "The goal was cancelled before the node ended."
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a goal's stream. Fields that do not apply are empty or None."""
+
+    id: str
+    """The stream id; pass it as `after` to read on."""
+    at: float
+    """Redis time, seconds since the epoch."""
+    type: str
+    goal: str
+    node: str = ""
+    attempt: int | None = None
+    token: int | None = None
+    worker: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as the CLI and the API print it."""
+        return {name: getattr(self, name) for name in self.__slots__}

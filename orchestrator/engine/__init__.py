@@ -1,0 +1,1 @@
+"""What moves goals forward: submit, claim-run-commit, dispatch, renew, reap, patch."""

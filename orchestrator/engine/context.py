@@ -1,0 +1,33 @@
+"""What a running node may know about itself."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from orchestrator.domain.lease import Lease
+
+_CURRENT: ContextVar[Lease | None] = ContextVar("chordal_lease", default=None)
+
+
+def current() -> Lease | None:
+    """The lease under which the calling function runs, or None outside a node.
+
+    Its `token` rises with every claim of the goal: a system that remembers the highest token it has seen can refuse an
+    older writer. `goal` and `node` together make an idempotency key.
+    """
+    return _CURRENT.get()
+
+
+class running:  # noqa: N801 - used as a statement
+    """``with running(lease): ...`` sets what `current` answers."""
+
+    __slots__ = ("_lease", "_token")
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def __enter__(self) -> None:
+        self._token = _CURRENT.set(self._lease)
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.reset(self._token)

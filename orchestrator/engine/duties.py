@@ -1,0 +1,113 @@
+"""What beat does: look at goals that are due, remove old ones, count the fleet. Each tick is bounded and idempotent."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from orchestrator.engine.control import Control
+from orchestrator.engine.dispatch import Sender, Slots
+from orchestrator.engine.payload import Payloads
+from orchestrator.settings import Settings
+from orchestrator.store.records import Reaped
+from orchestrator.store.store import Store
+
+log = logging.getLogger(__name__)
+
+PER_GOAL: Final = 200
+"""Leases and timers that one look at one goal handles."""
+
+
+@dataclass(slots=True)
+class Duties:
+    """The periodic work. Two beats at once are harmless: every step is decided by a script."""
+
+    store: Store
+    settings: Settings
+    sender: Sender
+    slots: Slots
+    control: Control
+    payloads: Payloads
+    _sweep_cursor: int = 0
+    names: Mapping[str, Callable[[], str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = {"reap": self.reap, "scan": self.scan, "sweep": self.sweep}
+
+    def intervals(self) -> dict[str, float]:
+        """Seconds between the ticks of each duty."""
+        settings = self.settings
+        return {"reap": settings.reap_seconds, "scan": settings.scan_seconds, "sweep": settings.sweep_seconds}
+
+    def reap(self) -> str:
+        """Expired leases, due timers, lost messages, half-done cancellations, goals past their time to live."""
+        goals = self.store.goals
+        now = goals.clock_ms()
+        due = goals.due(now, self.settings.duty_limit)
+        times: dict[str, int] = {}
+        lost = removed = 0
+        for goal in due:
+            try:
+                reaped = self._look(goal)
+            except Exception:
+                # One goal that cannot be handled must not keep the others from being looked at.
+                log.exception("goal %s could not be looked at; again in 30 s", goal)
+                times[goal] = now + 30_000
+                continue
+            lost += len(reaped.lost)
+            removed += reaped.advice == "remove"
+            if reaped.due_ms >= 0 and reaped.advice != "remove":
+                times[goal] = now if reaped.advice == "again" else reaped.due_ms
+        goals.postpone(times)
+        return f"{len(due)} goals, {lost} leases lost, {removed} removed"
+
+    def _look(self, goal: str) -> Reaped:
+        settings = self.settings
+        ttl = (settings.done_ttl_seconds, settings.failed_ttl_seconds, settings.cancelled_ttl_seconds, settings.building_ttl_seconds)
+        reaped = self.store.nodes.reap(
+            goal,
+            most=PER_GOAL,
+            lost_limit=settings.lost_limit,
+            slots=self.slots.json(),
+            ttl_ms=(int(ttl[0] * 1000), int(ttl[1] * 1000), int(ttl[2] * 1000), int(ttl[3] * 1000)),
+        )
+        self.sender.invite(reaped.invitations)
+        for node in reaped.lost:
+            log.warning("the lease of %s in %s ran out; it is handed to another worker", node, goal)
+        if reaped.advice == "cancel":
+            self.control.carry_cancel(goal, "", begin=False)
+        elif reaped.advice == "notify":
+            self.control.after_end(goal)
+        elif reaped.advice == "remove" and self.store.goals.remove(goal) in ("removed", "gone"):
+            self.payloads.forget(goal)
+        return reaped
+
+    def sweep(self) -> str:
+        """Look at every open goal once in a while, whatever the index says: nothing stays forgotten."""
+        goals = self.store.goals
+        self._sweep_cursor, page = goals.open_goals(self._sweep_cursor, self.settings.duty_limit)
+        ended = {"DONE", "FAILED", "CANCELLED"}
+        waiting = [goal for goal, record in zip(page, goals.records(page), strict=True) if record.get("state") not in ended]
+        goals.hasten(waiting)
+        return f"{len(waiting)} of {len(page)} goals"
+
+    def scan(self) -> str:
+        """Heartbeats: forget workers that were silent too long, publish how many slots the others have."""
+        fleet = self.store.fleet
+        now = fleet.clock_ms()
+        slots: Counter[str] = Counter()
+        alive = dead = 0
+        for heartbeat in fleet.workers():
+            if now - heartbeat.at_ms > self.settings.worker_stale_seconds * 1000:
+                dead += 1
+                fleet.leave(heartbeat.worker.name)
+                log.warning("worker %s was silent for %.1f s", heartbeat.worker.name, (now - heartbeat.at_ms) / 1000)
+                continue
+            alive += 1
+            slots.update(dict.fromkeys(heartbeat.worker.queues, heartbeat.worker.slots))
+        fleet.publish_slots({**slots, "*": 1})
+        return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}"

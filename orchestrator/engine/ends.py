@@ -1,0 +1,95 @@
+"""How running a node can end, before it is a commit."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orchestrator.engine.payload import to_json
+
+TRACE_CHARACTERS: Final = 6000
+ERROR_CHARACTERS: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It has an output."""
+
+    output: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It failed; whether it is tried again is not decided here."""
+
+    reason: str
+    """error, timeout, unknown function, bad input, child, items."""
+    error: str
+    trace: str = ""
+    final: bool = False
+    """A retry could not help: the goal is wrong, not the moment."""
+
+    def as_json(self) -> str:
+        """The failure as it is kept in the dead letters."""
+        fields = {"reason": self.reason, "error": self.error[:ERROR_CHARACTERS]}
+        if self.trace:
+            fields["trace"] = self.trace[-TRACE_CHARACTERS:]
+        return to_json({name: text.encode("utf-8", "replace").decode() for name, text in fields.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """It waits, and holds nothing meanwhile."""
+
+    reason: str
+    """backoff, timer, signal:<name>, approval, child:<goal>, items, task."""
+    then: str
+    """What a timer does: done, failed, ready or retry."""
+    seconds: float | None = None
+    output: Any = None
+    failure: Failed | None = None
+    resume: str = ""
+
+    def as_json(self) -> str:
+        """The note that the store keeps."""
+        note: dict[str, Any] = {"reason": self.reason, "then": self.then}
+        if self.then == "done":
+            note["output"] = to_json(self.output)
+        if self.failure is not None:
+            note["failure"] = self.failure.as_json()
+        if self.resume:
+            note["resume"] = self.resume
+        return to_json(note)
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """It was not run, or stopped by the worker's shutdown; someone else may."""
+
+
+End = Done | Failed | Parked | HandBack
+
+
+def failed_by(error: BaseException, reason: str = "error", final: bool = False) -> Failed:
+    """The failure that an exception stands for."""
+    text = str(error)
+    name = type(error).__name__
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return Failed(reason, f"{name}: {text}" if text else name, "".join(lines), final)
+
+
+@dataclass(slots=True)
+class Durations:
+    """How long nodes of each kind of work take here: a moving average in seconds, by what they call."""
+
+    mean: dict[str, float] = field(default_factory=dict)
+
+    def note(self, call: str, seconds: float) -> None:
+        """One more measurement."""
+        before = self.mean.get(call)
+        self.mean[call] = seconds if before is None else before * 0.8 + seconds * 0.2
+
+    def short(self, call: str, limit_seconds: float) -> bool:
+        """Whether this work was measured to be short."""
+        return self.mean.get(call, limit_seconds) < limit_seconds

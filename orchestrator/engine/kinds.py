@@ -1,0 +1,198 @@
+"""Run one claimed node: one function a kind, each from what is stored to an End."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orchestrator.domain.dag import NodeKind
+from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
+from orchestrator.domain.refs import references, resolve
+from orchestrator.domain.states import GoalState
+from orchestrator.engine.context import running
+from orchestrator.engine.dispatch import Sender, Slots, UserTask
+from orchestrator.engine.ends import Done, End, Failed, Parked, failed_by
+from orchestrator.engine.expand import Expander
+from orchestrator.engine.payload import Payloads
+from orchestrator.engine.registry import Registry
+from orchestrator.engine.submit import Parent, Submitter
+from orchestrator.store.records import Claimed
+from orchestrator.store.store import Store
+
+CHILD_CHECK_SECONDS: Final = 10.0
+TASK_RESEND_SECONDS: Final = 30.0
+ARGS: Final = "__args__"
+"""The reserved input of a `task` node that holds positional arguments."""
+
+
+@dataclass(slots=True)
+class Kinds:
+    """Runs nodes of every kind."""
+
+    store: Store
+    payloads: Payloads
+    registry: Registry
+    submitter: Submitter
+    sender: Sender
+    slots: Slots
+    cancel: Callable[[str, str], str]
+    """Cancels a goal for a reason: for a sub-goal whose parent is being cancelled."""
+
+    def run(self, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+        """Run a node to its End. Raises what the user's function raises, and BadReference."""
+        kind = spec.get("kind") or ("python" if spec.get("call") else None)
+        if kind is None:
+            return Done({"title": spec.get("title", "")})
+        return _RUNNERS[NodeKind(kind)](self, claimed, spec)
+
+    def inputs(self, goal: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The node's inputs with the upstream outputs in place."""
+        inputs = spec.get("inputs") or {}
+        if spec.get("_literal"):
+            return dict(inputs)
+        names = list(dict.fromkeys(references(inputs)))
+        return dict(resolve(inputs, self.outputs(goal, names))) if names else dict(inputs)
+
+    def outputs(self, goal: str, nodes: list[str]) -> dict[str, Any]:
+        """The outputs of nodes by their ids."""
+        stored = self.store.nodes.outputs(goal, nodes)
+        return {node: self.payloads.unpack(text) for node, text in zip(nodes, stored, strict=True)}
+
+
+def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    lease = claimed.lease
+    try:
+        known = self.registry.get(spec["call"])
+    except UnknownFunction as error:
+        return Failed("unknown function", str(error), final=True)
+    arguments = self.inputs(lease.goal, spec)
+    if known.wants_upstream and not spec.get("inputs"):
+        arguments = {"upstream": self.outputs(lease.goal, self.store.nodes.parents(lease.goal, lease.node))}
+    with running(lease):
+        try:
+            return Done(known.function(**arguments))
+        except NodeTimeout:
+            raise
+        except Exception as error:  # of the user's code; what is raised outside is ours
+            return failed_by(error)
+
+
+def _wait(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    inputs = self.inputs(claimed.lease.goal, spec)
+    if "signal" in inputs:
+        return _until_woken(f"signal:{inputs['signal']}", spec)
+    seconds = inputs["seconds"]
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= 31_536_000:
+        return Failed("bad input", f"inputs.seconds must be a number of seconds from 0 to a year, got {seconds!r}", final=True)
+    return Parked("timer", "done", float(seconds), {"waited_seconds": seconds})
+
+
+def _approval(_: Kinds, __: Claimed, spec: Mapping[str, Any]) -> End:
+    return _until_woken("approval", spec)
+
+
+def _until_woken(reason: str, spec: Mapping[str, Any]) -> Parked:
+    limit = spec.get("timeout_seconds")
+    late = Failed("timeout", f"no answer within {limit:g} s", final=True) if limit else None
+    return Parked(reason, "failed", limit, failure=late)
+
+
+def _task(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    # The node parks first and the message goes out when that is committed (`after_park`), so the task cannot start before
+    # its node waits for it. Should the message be lost, the timer sends it again, each time a little later.
+    sent = int(claimed.resume.partition(":")[2] or 0) if claimed.resume else 0
+    self.inputs(claimed.lease.goal, spec)
+    return Parked("task", "ready", TASK_RESEND_SECONDS * 2.0 ** min(sent, 7), resume=f"task:{sent + 1}")
+
+
+def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    lease = claimed.lease
+    child = child_id(lease.goal, lease.node)
+    document = spec.get("goal") or self.inputs(lease.goal, spec)["goal"]
+    state = self.store.goals.field(child, "state")
+    if state is None:
+        try:
+            self.submitter.submit({**document, "goal_id": child}, Parent(lease.goal, lease.node))
+        except (InvalidGoal, TypeError) as error:
+            return Failed("bad input", f"the sub-goal is not valid: {error}", final=True)
+        if self.store.goals.field(lease.goal, "cancelling"):
+            self.cancel(child, f"its parent {lease.goal} was cancelled")
+    elif state in (GoalState.DONE, GoalState.FAILED, GoalState.CANCELLED):
+        return _child_ended(self, child, GoalState(state))
+    return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
+
+
+def _child_ended(self: Kinds, child: str, state: GoalState) -> End:
+    if state is not GoalState.DONE:
+        reason = self.store.goals.field(child, "reason")
+        return Failed("child", f"the sub-goal {child!r} is {state}" + (f": {reason}" if reason else ""))
+    inner = set(self.store.goals.part(child, "edges"))
+    leaves = [node for node in self.store.goals.part(child, "nodes") if node not in inner]
+    return Done({"goal_id": child, "outputs": self.outputs(child, sorted(leaves))})
+
+
+def _map(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    items = self.inputs(claimed.lease.goal, spec)["items"]
+    if not isinstance(items, list):
+        return Failed("bad input", f"inputs.items must be a list, got {type(items).__name__}", final=True)
+    expander = Expander(self.store, self.sender, self.slots)
+    if claimed.resume:
+        failures = expander.failures(claimed.lease)
+        if failures:
+            return Failed("items", failures)
+        names = expander.names(claimed.lease.node, len(items))
+        found = self.outputs(claimed.lease.goal, names)
+        return Done([found[name] for name in names])
+    if not items:
+        return Done([])
+    rest = {name: value for name, value in (spec.get("inputs") or {}).items() if name != "items"}
+    expander.expand(claimed.lease, spec, items, resolve(rest, self.outputs(claimed.lease.goal, list(references(rest)))))
+    return Parked("items", "ready")
+
+
+_RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any]], End]]] = {
+    NodeKind.PYTHON: _python,
+    NodeKind.WAIT: _wait,
+    NodeKind.APPROVAL: _approval,
+    NodeKind.TASK: _task,
+    NodeKind.GOAL: _goal,
+    NodeKind.MAP: _map,
+}
+
+
+def child_id(goal: str, node: str) -> str:
+    """The id of the sub-goal of a `goal` node: the same at every attempt."""
+    name = f"{goal}.{node}"
+    return name if len(name) <= 64 else f"{name[:51]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def after_park(kinds: Kinds, claimed: Claimed, spec: Mapping[str, Any], parked: Parked) -> None:
+    """What follows once a park is committed: the user's message goes out, or a child that ended first is noticed."""
+    lease = claimed.lease
+    if parked.reason == "task":
+        inputs = kinds.inputs(lease.goal, spec)
+        args = inputs.pop(ARGS, [])
+        limit = spec.get("timeout_seconds")
+        kinds.sender.start(
+            UserTask(lease.goal, lease.node, lease.attempt, spec["call"], tuple(args), inputs, spec.get("queue"), limit)
+        )
+    elif parked.reason.startswith("child:"):
+        child = parked.reason.removeprefix("child:")
+        if kinds.store.goals.field(child, "state") in (GoalState.DONE, GoalState.FAILED, GoalState.CANCELLED):
+            _, invitations = kinds.store.nodes.wake(
+                lease.goal, lease.node, parked.reason, "ready", "child", slots=kinds.slots.json()
+            )
+            kinds.sender.invite(invitations)
+
+
+def failure_of(error: BaseException) -> Failed:
+    """The failure that an exception from `Kinds.run` stands for."""
+    return failed_by(error, "bad input" if isinstance(error, ChordalError) else "error")
+
+
+def decode_spec(text: str) -> dict[str, Any]:
+    """A stored specification."""
+    return dict(json.loads(text))

@@ -1,0 +1,89 @@
+"""Take a goal in: read it, store it, start it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.domain.dag import Goal
+from orchestrator.domain.errors import GoalExists
+from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
+from orchestrator.domain.validate import read_goal
+from orchestrator.engine import encode
+from orchestrator.engine.dispatch import Sender, Slots
+from orchestrator.settings import Settings
+from orchestrator.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The node that a sub-goal belongs to."""
+
+    goal: str
+    node: str
+
+
+class Submitter:
+    """Stores goals."""
+
+    def __init__(self, store: Store, settings: Settings, sender: Sender, slots: Slots) -> None:
+        self._store = store
+        self._settings = settings
+        self._sender = sender
+        self._slots = slots
+
+    def submit(self, document: Mapping[str, Any] | Goal, parent: Parent | None = None, limits: Limits = DEFAULT_LIMITS) -> str:
+        """Store a goal and start it; returns its id.
+
+        Submitting the same again (same id and content, or same idempotency key whatever the content) returns the same goal. Raises
+        InvalidGoal with every fault, GoalExists, RedisNotReachable; in each case nothing is left behind.
+        """
+        goal = document if isinstance(document, Goal) else read_goal(document, limits)
+        name = self._name(goal)
+        record: dict[str, str | int] = {
+            "owner": goal.owner,
+            "priority": goal.priority,
+            "version": 1,
+            "events_limit": max(self._settings.events_limit, 8 * len(goal.nodes)),
+        }
+        optional = {
+            "title": goal.title,
+            "instructions": goal.instructions,
+            "budget": goal.budget.model_dump_json(exclude_none=True) if goal.budget else "",
+        }
+        record |= {field: value for field, value in optional.items() if value}
+        if parent is not None:
+            record |= {"parent": parent.goal, "parent_node": parent.node, "notify": 1}
+            self._store.goals.adopt(parent.goal, parent.node, name)
+        try:
+            self._store_goal(name, goal, record)
+        except GoalExists:
+            if goal.idempotency_key is None:
+                raise
+        return name
+
+    def _store_goal(self, name: str, goal: Goal, record: Mapping[str, str | int]) -> None:
+        settings = self._settings
+        invitations = self._store.goals.submit(
+            name,
+            encode.digest(goal),
+            record,
+            encode.rows(goal),
+            nonce=secrets.token_hex(8),
+            building_ttl_ms=int(settings.building_ttl_seconds * 1000),
+            slots=self._slots.json(),
+            deadline_ms=None if goal.deadline_seconds is None else int(goal.deadline_seconds * 1000),
+        )
+        # The messages go out before beat is asked to look: it would only send them a second time.
+        self._sender.invite(invitations)
+        self._store.goals.expect(name, int(settings.dispatch_seconds * 1000))
+
+    def _name(self, goal: Goal) -> str:
+        if goal.idempotency_key is None:
+            return goal.goal_id or f"g-{secrets.token_hex(6)}"
+        key = f"{goal.owner}:{goal.idempotency_key}"
+        name = goal.goal_id or f"g-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        return self._store.goals.reserve(goal.owner, goal.idempotency_key, name, self._settings.idempotency_ttl_seconds)

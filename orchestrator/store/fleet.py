@@ -1,0 +1,95 @@
+"""Who is alive: workers and beat, by their heartbeats in Redis time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker process that serves queues."""
+
+    name: str
+    pid: int
+    slots: int
+    queues: tuple[str, ...]
+    pool: str
+    started: float
+    """Seconds since the epoch, by the worker's clock; for people only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A worker and when it was last heard, in Redis time."""
+
+    worker: Worker
+    at_ms: int
+
+
+class FleetStore:
+    """Heartbeats of workers, the slots that follow from them, and the ticks of beat."""
+
+    def __init__(self, client: Any, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def ping(self) -> None:
+        """Raise what the connection raises if Redis is away."""
+        self._client.ping()
+
+    def info(self, section: str) -> Mapping[str, Any]:
+        """A section of Redis's INFO."""
+        return dict(self._client.info(section))
+
+    def config(self, name: str) -> str | None:
+        """One of Redis's settings, if the server lets us read it."""
+        try:
+            return self._client.config_get(name).get(name)
+        except Exception:  # managed services forbid CONFIG; the caller says that it could not be read
+            return None
+
+    def clock_ms(self) -> int:
+        """Redis time in milliseconds."""
+        seconds, micros = self._client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def beat(self, worker: Worker) -> None:
+        """Record a worker's heartbeat."""
+        record = asdict(worker) | {"at_ms": self.clock_ms()}
+        self._client.hset(self._keys.workers, worker.name, json.dumps(record))
+
+    def leave(self, name: str) -> None:
+        """Take a worker out that stops in good order."""
+        self._client.hdel(self._keys.workers, name)
+
+    def workers(self) -> list[Heartbeat]:
+        """Every known worker."""
+        found = []
+        for raw in self._client.hgetall(self._keys.workers).values():
+            record = json.loads(raw)
+            at = int(record.pop("at_ms"))
+            found.append(Heartbeat(Worker(**(record | {"queues": tuple(record["queues"])})), at))
+        return sorted(found, key=lambda heartbeat: heartbeat.worker.name)
+
+    def publish_slots(self, slots: Mapping[str, int]) -> None:
+        """Let every process know how many nodes can run at once, by queue."""
+        self._client.set(self._keys.slots, json.dumps(dict(slots), sort_keys=True), ex=60)
+
+    def slots(self) -> str | None:
+        """The published slots, JSON by queue."""
+        value = self._client.get(self._keys.slots)
+        return None if value is None else str(value)
+
+    def tick(self, duty: str, seconds: float, interval_seconds: float, note: str) -> None:
+        """Record that a beat duty ran, how long it took and how often it should."""
+        tick = {"at_ms": self.clock_ms(), "seconds": round(seconds, 6), "interval": interval_seconds, "note": note}
+        self._client.hset(self._keys.ticks, duty, json.dumps(tick))
+
+    def ticks(self) -> dict[str, dict[str, Any]]:
+        """The last tick of each duty."""
+        return {duty: json.loads(raw) for duty, raw in self._client.hgetall(self._keys.ticks).items()}

@@ -1,0 +1,239 @@
+"""Operations on whole goals: store, read, stop, reopen, change and remove them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from orchestrator.domain.errors import ChordalError, GoalExists, GoalNotFound
+from orchestrator.store.keys import Keys
+from orchestrator.store.records import Invitation, NodeRow, invitations
+from orchestrator.store.scripts import Scripts
+
+PIECE: Final = 1000
+"""Nodes that one script stores, cancels or removes."""
+PIECES_IN_FLIGHT: Final = 8
+
+
+class SubmissionLost(ChordalError):
+    """The half-stored goal was removed or taken over while it was being stored. Submit it again."""
+
+
+class GoalStore:
+    """What is done to a goal as a whole. `now_ms` as in NodeStore."""
+
+    def __init__(self, client: Any, keys: Keys, scripts: Scripts, dispatch_ms: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._scripts = scripts
+        self._dispatch_ms = dispatch_ms
+
+    # -- submit -----------------------------------------------------------------------------------------------------
+
+    def reserve(self, owner: str, key: str, goal: str, ttl_seconds: float) -> str:
+        """The goal that an idempotency key stands for: the given one if the key is new."""
+        name = self._keys.idempotency(owner, key)
+        if self._client.set(name, goal, nx=True, px=int(ttl_seconds * 1000)):
+            return goal
+        return self._client.get(name) or goal
+
+    def submit(
+        self, goal: str, digest: str, record: Mapping[str, str | int], rows: Iterable[NodeRow], *, nonce: str,
+        building_ttl_ms: int, slots: str, deadline_ms: int | None = None, state: str = "RUNNING",
+        now_ms: int | None = None,
+    ) -> list[Invitation]:  # fmt: skip
+        """Store a goal in bounded pieces and start it; it is visible only when it is whole.
+
+        Storing the same goal (same digest) again changes nothing. Raises GoalExists for other content under the same id
+        and SubmissionLost if the pieces were removed meanwhile.
+        """
+        time = _time(now_ms)
+        pair = self._keys.pair(goal)
+        self.expect(goal, building_ttl_ms, now_ms)
+        fields = [item for field in record.items() for item in field]
+        opened = self._scripts.run("submit_open", pair, (time, digest, nonce, *fields))
+        if opened == "exists":
+            return []
+        if opened != "opened":
+            raise GoalExists(f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out")
+        total, roots, lined = 0, 0, []
+        for pieces in _chunks(_chunks(rows, PIECE), PIECES_IN_FLIGHT):
+            calls = []
+            for piece in pieces:
+                args: list[Any] = [time, nonce]
+                for row in piece:
+                    args += row.args()
+                    total += 1
+                    roots += row.need == 0
+                    if row.lane and row.need == 0:
+                        lined.append(row.id)
+                calls.append(("submit_piece", pair, args))
+            if any(reply != "stored" for reply in self._scripts.batch(calls)):
+                return self._taken_over(goal, digest)
+        deadline = "" if deadline_ms is None else deadline_ms
+        seal = (time, nonce, total, roots, slots, self._dispatch_ms, deadline, state, *lined)
+        outcome, out = self._scripts.run("submit_seal", pair, seal)
+        return self._taken_over(goal, digest) if outcome == "stale" else invitations(goal, out)
+
+    def _taken_over(self, goal: str, digest: str) -> list[Invitation]:
+        """Someone else stores the same document now and will start it, or the goal was removed."""
+        if self._client.hget(self._keys.goal(goal), "digest") == digest:
+            return []
+        raise SubmissionLost(f"goal {goal!r} was removed while it was being stored; submit it again")
+
+    def adopt(self, goal: str, node: str, child: str) -> None:
+        """Note that a node of a goal has a sub-goal, before that is stored."""
+        self._client.hset(self._keys.part(goal, "children"), node, child)
+
+    # -- the index of what must be looked at ------------------------------------------------------------------------
+
+    def clock_ms(self) -> int:
+        """Redis time in milliseconds."""
+        seconds, micros = self._client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def expect(self, goal: str, in_ms: int = 0, now_ms: int | None = None) -> None:
+        """Enter the goal into the index and ask for a look at it within so many milliseconds."""
+        now = self.clock_ms() if now_ms is None else now_ms
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(self._keys.index, {goal: now}, nx=True)
+            pipe.zadd(self._keys.due, {goal: now + in_ms}, lt=True)
+            pipe.execute()
+
+    def due(self, until_ms: int, most: int) -> list[str]:
+        """Goals that must be looked at by then, longest due first."""
+        return list(self._client.zrange(self._keys.due, "-inf", until_ms, byscore=True, offset=0, num=most))
+
+    def postpone(self, times: Mapping[str, int]) -> None:
+        """Set when each goal is looked at next (ms)."""
+        if times:
+            self._client.zadd(self._keys.due, dict(times), xx=True)
+
+    def hasten(self, goals: Sequence[str]) -> None:
+        """Have goals looked at now."""
+        if goals:
+            self._client.zadd(self._keys.due, dict.fromkeys(goals, self.clock_ms()), xx=True, lt=True)
+
+    def open_goals(self, cursor: int, most: int) -> tuple[int, list[str]]:
+        """A page of the index: (next cursor, goals); the cursor is 0 at the end."""
+        following, page = self._client.zscan(self._keys.due, cursor=cursor, count=most)
+        return int(following), [goal for goal, _ in page]
+
+    # -- control ----------------------------------------------------------------------------------------------------
+
+    def pause(self, goal: str, reason: str, *, slots: str, now_ms: int | None = None) -> str:
+        """No further claim: 'paused', 'unchanged', 'gone' or the state that forbids it."""
+        args = (_time(now_ms), "pause", reason, slots, self._dispatch_ms)
+        return str(self._scripts.run("pause", self._keys.pair(goal), args)[0])
+
+    def resume(
+        self, goal: str, reason: str, *, slots: str, now_ms: int | None = None
+    ) -> tuple[str, list[Invitation]]:
+        """Claims again: ('resumed', 'unchanged', 'gone' or the state that forbids it, invitations)."""
+        args = (_time(now_ms), "resume", reason, slots, self._dispatch_ms)
+        outcome, out = self._scripts.run("pause", self._keys.pair(goal), args)
+        return outcome, invitations(goal, out)
+
+    def cancel(self, goal: str, reason: str, *, begin: bool = True, now_ms: int | None = None) -> str:
+        """One slice of a cancellation: 'more', 'cancelled', 'ended', 'idle' or 'gone'."""
+        args = (_time(now_ms), reason, PIECE, "1" if begin else "0")
+        return str(self._scripts.run("cancel", self._keys.pair(goal), args))
+
+    def retry(
+        self, goal: str, nodes: Sequence[tuple[str, str, int, int, int | str]], *, seal: bool, slots: str,
+        now_ms: int | None = None,
+    ) -> tuple[str, list[Invitation]]:  # fmt: skip
+        """Reopen nodes, each (id, state it is in, edges that must fire, edges open, items left or '')."""
+        flat = [value for node in nodes for value in node]
+        args = (_time(now_ms), "1" if seal else "0", slots, self._dispatch_ms, *flat)
+        outcome, out = self._scripts.run("retry", self._keys.pair(goal), args)
+        return outcome, invitations(goal, out)
+
+    def patch(
+        self, goal: str, version: int, patch: str, rows: Sequence[NodeRow], *, slots: str, now_ms: int | None = None
+    ) -> tuple[str, str, list[Invitation]]:
+        """Change the plan: (outcome, detail, invitations), as `patch.lua` says."""
+        flat = [value for row in rows for value in row.args()]
+        args = (_time(now_ms), version, slots, self._dispatch_ms, patch, *flat)
+        outcome, detail, out = self._scripts.run("patch", self._keys.pair(goal), args)
+        return outcome, str(detail), invitations(goal, out)
+
+    def remove(self, goal: str, *, most_slices: int = 10, now_ms: int | None = None) -> str:
+        """Take an ended or half-built goal away: 'removed', 'more' (call again), 'open' or 'gone'."""
+        outcome = "more"
+        for _ in range(most_slices):
+            outcome = str(self._scripts.run("remove", self._keys.pair(goal), (_time(now_ms), PIECE)))
+            if outcome != "more":
+                break
+        if outcome in ("removed", "gone"):
+            with self._client.pipeline(transaction=False) as pipe:
+                pipe.zrem(self._keys.due, goal)
+                pipe.zrem(self._keys.index, goal)
+                pipe.execute()
+        return outcome
+
+    # -- read -------------------------------------------------------------------------------------------------------
+
+    def record(self, goal: str) -> dict[str, str]:
+        """The goal's record. Raises GoalNotFound; a goal that is still being stored is not found."""
+        record = self._client.hgetall(self._keys.goal(goal))
+        if not record or "building" in record or "state" not in record:
+            raise GoalNotFound(f"there is no goal {goal!r}: it was never submitted, or was removed after its end")
+        return dict(record)
+
+    def records(self, goals: Sequence[str]) -> list[dict[str, str]]:
+        """The records of goals, in their order; empty where there is none."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for goal in goals:
+                pipe.hgetall(self._keys.goal(goal))
+            return [record if "building" not in record else {} for record in pipe.execute()]
+
+    def newest(self, start: int, most: int) -> list[str]:
+        """Goal ids, the newest first."""
+        return list(self._client.zrange(self._keys.index, start, start + most - 1, desc=True))
+
+    def field(self, goal: str, name: str) -> str | None:
+        """One field of the goal's record."""
+        value = self._client.hget(self._keys.goal(goal), name)
+        return None if value is None else str(value)
+
+    def spec(self, goal: str, node: str) -> str:
+        """A node's specification, JSON; empty braces where there is none."""
+        return str(self._client.hget(self._keys.part(goal, "nodes"), node) or "{}")
+
+    def failures(self, goal: str, node: str) -> int:
+        """How many attempts of a node failed."""
+        return int(self._client.hget(self._keys.task(goal, node), "failures") or 0)
+
+    def forget_field(self, goal: str, name: str) -> None:
+        """Take one field out of the goal's record."""
+        self._client.hdel(self._keys.goal(goal), name)
+
+    def part(self, goal: str, name: str) -> dict[str, str]:
+        """One of the goal's hashes (nodes, deps, edges, outputs, dead, parked), whole, read in bounded pages."""
+        found: dict[str, str] = {}
+        cursor: int = 0
+        while True:
+            cursor, page = self._client.hscan(self._keys.part(goal, name), cursor=cursor, count=2000)
+            found.update(page)
+            if not cursor:
+                return found
+
+    def events(self, goal: str, after: str, most: int, block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+        """Raw entries of the goal's stream behind an id, waiting up to `block_ms` (at most 4,000) for the first."""
+        stream = {self._keys.part(goal, "events"): after}
+        reply = self._client.xread(stream, count=most, block=min(block_ms, 4000) if block_ms > 0 else None)
+        if not reply:
+            return []
+        return next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _time(now_ms: int | None) -> int | str:
+    return "" if now_ms is None else now_ms

@@ -1,0 +1,105 @@
+"""Every Redis key that Chordal writes: its name, type, writer and end. Nothing else may be left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """One family of keys. `{goal}` with its braces is part of the name: the hash tag that keeps a goal in one slot."""
+
+    pattern: str
+    type: str
+    writer: str
+    ttl: str
+    meaning: str
+
+
+_GOAL_END: Final = "removed with the goal"
+
+CATALOGUE: Final = (
+    KeySpec("dag:{goal}", "hash", "every operation", _GOAL_END, "The goal's record: state, owner, counts by state, fencing token, version."),
+    KeySpec("dag:{goal}:nodes", "hash", "submit, expand, patch", _GOAL_END, "Node id to its specification, JSON without defaults."),
+    KeySpec("dag:{goal}:deps", "hash", "submit, expand, patch", _GOAL_END, "Node id to the JSON list of its parents."),
+    KeySpec("dag:{goal}:edges", "hash", "submit, expand, patch", _GOAL_END, "Node id to its targets, `target` or `target:letter` (f failed, a finished, w with a condition, i item of a map)."),
+    KeySpec("dag:{goal}:outputs", "hash", "commit", _GOAL_END, "Node id to its output: JSON, or `@` and a JSON reference to a large one. No entry: null."),
+    KeySpec("dag:{goal}:dead", "hash", "commit, reap", _GOAL_END, "The dead letters: failed node to the JSON of its reason."),
+    KeySpec("dag:{goal}:events", "stream", "every operation", _GOAL_END + "; bounded", "The history of the goal."),
+    KeySpec("dag:{goal}:leases", "zset", "claim, renew, commit, reap", _GOAL_END, "Leased node by the expiry of its lease, ms."),
+    KeySpec("dag:{goal}:timers", "zset", "commit, reap", _GOAL_END, "Parked node by the time at which it wakes, ms."),
+    KeySpec("dag:{goal}:parked", "hash", "commit, wake", _GOAL_END, "Parked node to the JSON of what it waits for."),
+    KeySpec("dag:{goal}:children", "hash", "submit", _GOAL_END, "Node of kind goal to the id of its sub-goal."),
+    KeySpec("dag:{goal}:signals", "hash", "wake", _GOAL_END, "Signals that arrived: name to payload."),
+    KeySpec("dag:{goal}:ready:<queue>", "zset", "claim, commit", _GOAL_END, "Claimable nodes of a queue, best first."),
+    KeySpec("dag:{goal}:lane:<lane>", "zset", "commit", _GOAL_END, "Nodes of a lane in their order."),
+    KeySpec("dag:{goal}:dispatch", "hash", "claim, commit, reap", _GOAL_END, "Invitations by queue: out, deadline, observed wait."),
+    KeySpec("dag:{goal}:ripple", "list", "commit, settle", _GOAL_END, "Ended nodes whose edges are still being resolved."),
+    KeySpec("task:{goal}:<id>", "hash", "every operation", _GOAL_END, "One node: state, attempt, token, what its join still needs."),
+    KeySpec("task:{goal}:<id>:lock", "string", "claim, commit, reap", "while the node is leased", "The lease: token, nonce, worker."),
+    KeySpec("goals:index", "zset", "submit, remove", "entry removed with the goal", "Every goal by its creation, ms."),
+    KeySpec("goals:due", "zset", "every operation", "entry removed with the goal", "Every goal by the time at which beat must look at it, ms."),
+    KeySpec("goals:idem:<owner>:<key>", "string", "submit", "`idempotency_ttl_seconds`", "The goal that an idempotency key stands for."),
+    KeySpec("fleet:workers", "hash", "workers, beat", "entry removed when the worker is dead", "Worker to the JSON of its last heartbeat."),
+    KeySpec("fleet:slots", "string", "beat", "60 s", "JSON: slots of the live fleet by queue."),
+    KeySpec("beat:ticks", "hash", "beat", "none, one field a duty", "Duty to the JSON of its last tick."),
+    KeySpec("redbeat:*", "hash, zset, string", "celery-redbeat", "by redbeat", "The beat schedule and its lock."),
+    KeySpec("agent:<name>:*", "hash, list", "agents", "with the agent", "Reserved: registration, heartbeat and memory of an agent."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of keys under one prefix."""
+
+    prefix: str = ""
+
+    def goal(self, goal: str) -> str:
+        """The goal's record; the goal's other keys begin with it."""
+        return f"{self.prefix}dag:{{{goal}}}"
+
+    def tasks(self, goal: str) -> str:
+        """What the keys of the goal's nodes begin with."""
+        return f"{self.prefix}task:{{{goal}}}"
+
+    def pair(self, goal: str) -> tuple[str, str]:
+        """The two keys that every script on a goal declares."""
+        return self.goal(goal), self.tasks(goal)
+
+    def part(self, goal: str, name: str) -> str:
+        """One of the goal's keys, such as `nodes` or `events`."""
+        return f"{self.goal(goal)}:{name}"
+
+    def task(self, goal: str, node: str) -> str:
+        """The node's record."""
+        return f"{self.tasks(goal)}:{node}"
+
+    def idempotency(self, owner: str, key: str) -> str:
+        """Where an idempotency key is remembered."""
+        return f"{self.prefix}goals:idem:{owner}:{key}"
+
+    @property
+    def index(self) -> str:
+        """Every goal by creation."""
+        return f"{self.prefix}goals:index"
+
+    @property
+    def due(self) -> str:
+        """Every goal by when it must be looked at."""
+        return f"{self.prefix}goals:due"
+
+    @property
+    def workers(self) -> str:
+        """Heartbeats of worker processes."""
+        return f"{self.prefix}fleet:workers"
+
+    @property
+    def slots(self) -> str:
+        """Slots of the live fleet by queue."""
+        return f"{self.prefix}fleet:slots"
+
+    @property
+    def ticks(self) -> str:
+        """Last tick of each beat duty."""
+        return f"{self.prefix}beat:ticks"

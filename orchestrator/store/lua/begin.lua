@@ -1,0 +1,27 @@
+-- begin: a user's Celery task starts; its node, parked with its message, is claimed under a lease.
+-- KEYS  1 dag:{goal}   2 task:{goal}
+-- ARGV  1 now   2 worker   3 nonce   4 lease ms   5 node   6 attempt that the message was sent for
+-- Returns {outcome, token, lease ms}: 'claimed', or why not: 'duplicate' (it runs or has ended), 'PAUSED', 'CANCELLING', 'gone'
+--@include base
+--@include graph
+--@include finish
+if not goal_state then return { 'gone' } end
+if cancelling then return { 'CANCELLING' } end
+local node = ARGV[5]
+local record = call('HMGET', task(node), 'state', 'attempt', 'lease')
+local note = call('HGET', PARKED, node)
+if record[1] ~= 'WAITING' or record[2] ~= ARGV[6] or not note or cjson.decode(note).reason ~= 'task' then
+  return { 'duplicate' }
+end
+if goal_state ~= 'RUNNING' then return { goal_state } end
+local token = call('HINCRBY', G, 'token', 1)
+local lease = tonumber(record[3] or ARGV[4])
+call('HDEL', PARKED, node)
+call('ZREM', TIMERS, node)
+move(node, 'WAITING', 'RUNNING')
+call('HSET', task(node), 'token', token)
+call('SET', lock(node), token .. ' ' .. ARGV[3] .. ' ' .. ARGV[2])
+call('ZADD', LEASES, int(now + lease), node)
+emit('node.claimed', node, record[2], token, ARGV[2], '')
+flush()
+return { 'claimed', token, lease }

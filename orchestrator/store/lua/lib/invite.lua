@@ -1,0 +1,26 @@
+-- Which Celery messages to send. A message is an invitation to work on one queue of one goal; as many are out as
+-- there are ready nodes, but no more than there are free slots, and at least one. `slots` is JSON: {"queue": slots}.
+local function invite(queue, slots, dispatch_ms, out)
+  local ready = call('ZCARD', ready_key(queue))
+  if ready == 0 then return end
+  local free = (slots[queue] or slots['*'] or 1) - call('ZCARD', LEASES)
+  local sent = tonumber(call('HGET', DISPATCH, 'out:' .. queue) or '0')
+  local want = math.min(ready, math.max(1, free)) - sent
+  if want <= 0 then return end
+  local wait = tonumber(call('HGET', DISPATCH, 'wait:' .. queue) or '0')
+  call('HSET', DISPATCH, 'out:' .. queue, sent + want, 'due:' .. queue, int(now + math.max(dispatch_ms, 3 * wait)))
+  for _, node in ipairs(call('ZRANGE', ready_key(queue), 0, want - 1)) do
+    local record = call('HMGET', task(node), 'attempt', 'resume')
+    out[#out + 1] = { queue, node, tonumber(record[1] or '0') + (record[2] and 0 or 1), int(now) }
+  end
+end
+
+-- Invitations for every queue that got a ready node in this script: a list of {queue, node, attempt, now}.
+local function invitations(slots_json, dispatch_ms)
+  local out = {}
+  if next(touched) and goal_state == 'RUNNING' and not cancelling then
+    local slots = cjson.decode(slots_json)
+    for queue in pairs(touched) do invite(queue, slots, tonumber(dispatch_ms), out) end
+  end
+  return out
+end

@@ -1,0 +1,35 @@
+-- reap: everything that is due on one goal: expired leases, timers, what a script left over, lost messages, the deadline.
+-- KEYS  1 dag:{goal}   2 task:{goal}
+-- ARGV  1 now   2 most of each   3 lost limit   4 slots JSON   5 dispatch ms
+--       6-8 time to live in ms once DONE, FAILED, CANCELLED   9 time to live of a half-built goal
+-- Returns {next due in ms (absolute) or -1, invitations, lost nodes, advice}: advice is 'wait', 'again' (more is due),
+--   'cancel' (a cancellation goes on), 'remove' (its time to live has passed) or 'notify' (its parent waits for word)
+--@include base
+--@include graph
+--@include finish
+--@include invite
+--@include park
+--@include due
+if not goal_state then return { -1, {}, {}, 'remove' } end
+local ended = terminal_due()
+if ended then return ended end
+local most = tonumber(ARGV[2])
+local lost = reap_leases(most, tonumber(ARGV[3]))
+local woken = fire_timers(most)
+for _ = 1, 5 do
+  local item = call('LPOP', RIPPLE)
+  if not item then break end
+  pending[#pending + 1] = cjson.decode(item)
+end
+flush()
+local deadline = tonumber(call('HGET', G, 'deadline') or '')
+if deadline and deadline <= now and not cancelling and not GOAL_TERMINAL[goal_state] then
+  call('HSET', G, 'cancelling', 'FAILED', 'reason', 'the deadline has passed')
+  cancelling = 'FAILED'
+  emit('goal.cancelling', '', '', '', '', '{"reason":"the deadline has passed"}')
+end
+if cancelling then return { int(now + 1000), {}, lost, 'cancel' } end
+redispatch()
+local out = invitations(ARGV[4], ARGV[5])
+local again = #lost >= most or woken >= most or call('LLEN', RIPPLE) > 0
+return { next_due(deadline, tonumber(ARGV[5])), out, lost, again and 'again' or 'wait' }

@@ -1,0 +1,147 @@
+"""Operations on the nodes of a goal: one method a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from orchestrator.domain.lease import Lease
+from orchestrator.store.keys import Keys
+from orchestrator.store.records import Claimed, Invitation, NodeRow, Reaped, Result, Step, Verdict, invitations
+from orchestrator.store.scripts import Scripts
+
+
+class NodeStore:
+    """Claim, renew, commit and what else moves nodes.
+
+    `now_ms` of every method is the time to act at, for simulations; None is the server's clock. `slots` is JSON, slots by
+    queue; `dispatch_ms` how long an invitation may take to arrive.
+    """
+
+    def __init__(self, client: Any, keys: Keys, scripts: Scripts, dispatch_ms: int) -> None:
+        self._client = client
+        self._keys = keys
+        self._scripts = scripts
+        self._dispatch_ms = dispatch_ms
+
+    def claim(
+        self, goal: str, queue: str, *, worker: str, nonce: str, lease_ms: int, most: int, slots: str,
+        hint: str = "", sent_ms: int | None = None, now_ms: int | None = None,
+    ) -> Step:  # fmt: skip
+        """Take up to `most` ready nodes of a queue."""
+        sent = "" if sent_ms is None else sent_ms
+        args = (_time(now_ms), worker, nonce, lease_ms, queue, most, hint, sent, slots, self._dispatch_ms)
+        status, claims, out = self._scripts.run("claim", self._keys.pair(goal), args)
+        return Step(status, (), _claims(goal, nonce, claims), invitations(goal, out), False)
+
+    def commit(
+        self, goal: str, results: Sequence[Result], *, worker: str, nonce: str, lease_ms: int, slots: str,
+        queue: str = "default", most: int = 0, now_ms: int | None = None,
+    ) -> Step:  # fmt: skip
+        """End leases, propagate, and claim up to `most` nodes of `queue` in the same step."""
+        args: list[Any] = [
+            _time(now_ms), worker, nonce, lease_ms, queue, most, slots, self._dispatch_ms, len(results),
+        ]  # fmt: skip
+        for result in results:
+            lease = result.lease
+            args += (lease.node, lease.token, lease.nonce, result.outcome.value, result.body, result.extra)
+        status, verdicts, claims, out, more = self._scripts.run("commit", self._keys.pair(goal), args)
+        judged = [Verdict(verdict) for verdict in verdicts]
+        return Step(status, judged, _claims(goal, nonce, claims), invitations(goal, out), bool(more))
+
+    def begin(
+        self, goal: str, node: str, attempt: int, *, worker: str, nonce: str, lease_ms: int, now_ms: int | None = None
+    ) -> tuple[str, Lease | None, int]:
+        """Claim a node that is parked with its Celery message: (outcome, lease if claimed, lease ms)."""
+        args = (_time(now_ms), worker, nonce, lease_ms, node, attempt)
+        outcome, *rest = self._scripts.run("begin", self._keys.pair(goal), args)
+        if outcome != "claimed":
+            return outcome, None, 0
+        return outcome, Lease(goal, node, int(rest[0]), nonce, attempt), int(rest[1])
+
+    def renew(self, leases: Mapping[str, Iterable[tuple[Lease, int]]], now_ms: int | None = None) -> list[Lease]:
+        """Prolong leases, given by goal with their length in ms; returns those that are lost."""
+        held = {goal: list(group) for goal, group in leases.items()}
+        calls = []
+        for goal, group in held.items():
+            args: list[Any] = [_time(now_ms)]
+            for lease, length in group:
+                args += (lease.node, lease.token, lease.nonce, length)
+            calls.append(("renew", self._keys.pair(goal), args))
+        replies = self._scripts.batch(calls) if calls else []
+        lost = []
+        for (_, group), names in zip(held.items(), replies, strict=True):
+            lost += [lease for lease, _ in group if lease.node in names]
+        return lost
+
+    def expand(
+        self, lease: Lease, rows: Sequence[NodeRow], total: int, *, slots: str, now_ms: int | None = None
+    ) -> tuple[str, list[Invitation]]:
+        """Add a piece of a map's items: ('stored' or 'fenced', invitations)."""
+        args: list[Any] = [_time(now_ms), lease.node, lease.token, lease.nonce, total, slots, self._dispatch_ms]
+        for row in rows:
+            args += row.args()
+        outcome, out = self._scripts.run("expand", self._keys.pair(lease.goal), args)
+        return outcome, invitations(lease.goal, out)
+
+    def settle(self, goal: str, *, slots: str, now_ms: int | None = None) -> tuple[bool, list[Invitation]]:
+        """Resolve edges that a script left over: (whether more is left, invitations)."""
+        more, out = self._scripts.run("settle", self._keys.pair(goal), (_time(now_ms), slots, self._dispatch_ms))
+        return bool(more), invitations(goal, out)
+
+    def wake(
+        self, goal: str, node: str, cause: str, outcome: str, body: str, *, slots: str, keep: bool = False,
+        now_ms: int | None = None,
+    ) -> tuple[str, list[Invitation]]:  # fmt: skip
+        """Let parked nodes go on; `node` may be empty, for all that wait for the cause."""
+        args = (_time(now_ms), node, cause, outcome, body, slots, self._dispatch_ms, "1" if keep else "0")
+        verdict, out = self._scripts.run("wake", self._keys.pair(goal), args)
+        return verdict, invitations(goal, out)
+
+    def reap(
+        self, goal: str, *, most: int, lost_limit: int, slots: str, ttl_ms: tuple[int, int, int, int],
+        now_ms: int | None = None,
+    ) -> Reaped:  # fmt: skip
+        """Act on everything that is due on one goal. `ttl_ms`: done, failed, cancelled, half-built."""
+        args = (_time(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms)
+        due, out, lost, advice = self._scripts.run("reap", self._keys.pair(goal), args)
+        return Reaped(int(due), invitations(goal, out), lost, advice)
+
+    def outputs(self, goal: str, nodes: Sequence[str]) -> list[str | None]:
+        """The stored outputs of nodes, in their order; None where there is none."""
+        found: list[str | None] = []
+        for at in range(0, len(nodes), 1000):
+            found += self._client.hmget(self._keys.part(goal, "outputs"), list(nodes[at : at + 1000]))
+        return found
+
+    def parents(self, goal: str, node: str) -> list[str]:
+        """The ids of a node's parents."""
+        raw = self._client.hget(self._keys.part(goal, "deps"), node)
+        return list(json.loads(raw)) if raw else []
+
+    def states(self, goal: str, nodes: Sequence[str]) -> list[dict[str, str]]:
+        """The records of nodes, in their order; empty where there is none."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for node in nodes:
+                pipe.hgetall(self._keys.task(goal, node))
+            return list(pipe.execute())
+
+    def holder(self, goal: str, node: str) -> tuple[int, str, str] | None:
+        """(token, nonce, worker) of the node's lease, if it is leased."""
+        raw = self._client.get(f"{self._keys.task(goal, node)}:lock")
+        if not raw:
+            return None
+        token, nonce, worker = raw.split(" ", 2)
+        return int(token), nonce, worker
+
+
+def _time(now_ms: int | None) -> int | str:
+    return "" if now_ms is None else now_ms
+
+
+def _claims(goal: str, nonce: str, raw: Sequence[Sequence[Any]]) -> list[Claimed]:
+    return [
+        Claimed(Lease(goal, node, int(token), nonce, int(attempt)), int(lease_ms), int(failures), spec or "{}", resume)
+        for node, token, attempt, lease_ms, failures, spec, resume in raw
+    ]

@@ -1,0 +1,130 @@
+"""What goes into the scripts and comes out of them, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from orchestrator.domain.lease import Lease
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One node as it is stored."""
+
+    id: str
+    spec: str
+    parents: str
+    edges: str
+    need: int
+    open: int | None
+    score: int
+    queue: str
+    lane: str
+    lease_ms: int | None
+
+    def args(self) -> tuple[str | int, ...]:
+        """The ten values that the scripts take for a node."""
+        return (
+            self.id, self.spec, self.parents, self.edges, self.need, "" if self.open is None else self.open,
+            self.score, self.queue, self.lane, "" if self.lease_ms is None else self.lease_ms,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A Celery message to send: come and work on this queue of this goal, beginning with this node if you can."""
+
+    goal: str
+    queue: str
+    node: str
+    attempt: int
+    sent_ms: int
+    """Redis time; the claim measures the wait from it."""
+
+    @property
+    def task_id(self) -> str:
+        """The Celery task id: it names what it invites to."""
+        return f"{self.goal}:{self.node}:{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A node that this worker may run now."""
+
+    lease: Lease
+    lease_ms: int
+    failures: int
+    """Attempts of this node that failed before."""
+    spec: str
+    """The node's JSON, without its id and without defaults."""
+    resume: str
+    """What woke it, JSON, when it had parked; else empty."""
+
+
+class Outcome(StrEnum):
+    """How a worker ends a lease."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RETRY = "retry"
+    PARK = "park"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One lease's end. `body` and `extra` are as `commit.lua` says."""
+
+    lease: Lease
+    outcome: Outcome
+    body: str = ""
+    extra: str | int = ""
+
+
+class Verdict(StrEnum):
+    """What became of a commit."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"  # this lease committed before: a reply was lost and the call sent again
+    FENCED = "fenced"  # the lease is no longer the node's
+    CANCELLING = "cancelling"
+    GONE = "gone"  # the goal was removed
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a claim or a commit answers."""
+
+    status: str
+    """The goal's state, `CANCELLING` or `GONE`."""
+    verdicts: Sequence[Verdict]
+    claims: Sequence[Claimed]
+    invitations: Sequence[Invitation]
+    more: bool
+    """Edges are left to be resolved: call settle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What a look at one goal found."""
+
+    due_ms: int
+    """When to look again, Redis time in milliseconds; -1: never."""
+    invitations: Sequence[Invitation]
+    lost: Sequence[str]
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """How many nodes can run at once, by queue; `*` stands for a queue that no live worker is known to serve."""
+
+    slots: Mapping[str, int]
+
+
+def invitations(goal: str, raw: Sequence[Sequence[Any]]) -> list[Invitation]:
+    """Invitations from a script's reply."""
+    return [Invitation(goal, queue, node, int(attempt), int(sent)) for queue, node, attempt, sent in raw]

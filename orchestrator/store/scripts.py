@@ -1,0 +1,80 @@
+"""Load the Lua operations and run them by hash, with one way back when the server has forgotten them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from redis.exceptions import NoScriptError
+
+OPERATIONS: Final = (
+    "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
+    "reap", "pause", "cancel", "retry", "patch", "remove",
+)  # fmt: skip
+RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove"})
+"""Operations that free memory or end work; they must run even when Redis is full."""
+_INCLUDE: Final = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+
+@cache
+def source(name: str, shebang: bool) -> str:
+    """The whole Lua text of an operation, its parts put in place.
+
+    With `shebang` (Redis 7 and later) Redis refuses a growing script before its first write when memory is full.
+    """
+    folder = files("orchestrator.store") / "lua"
+    text = (folder / f"{name}.lua").read_text("utf-8")
+    body = _INCLUDE.sub(lambda found: (folder / "lib" / f"{found[1]}.lua").read_text("utf-8"), text)
+    flags = " flags=allow-oom" if name in RELIEVING else ""
+    return f"#!lua{flags}\n{body}" if shebang else body
+
+
+class Scripts:
+    """The operations on one client. Safe to share between threads."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._loaded: dict[str, tuple[str, str]] = {}
+        self._shebang: bool | None = None
+
+    def _text(self, name: str) -> tuple[str, str]:
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            if self._shebang is None:
+                self._shebang = self._major() >= 7
+            text = source(name, self._shebang)
+            loaded = self._loaded[name] = (hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), text)
+        return loaded
+
+    def _major(self) -> int:
+        info = self.client.info("server")
+        if "redis_version" not in info:  # a cluster answers for each of its servers
+            info = next(iter(info.values()))
+        return int(str(info["redis_version"]).split(".")[0])
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """The reply of one operation."""
+        sha, text = self._text(name)
+        try:
+            return self.client.evalsha(sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return self.client.eval(text, len(keys), *keys, *args)
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """The replies of several operations sent at once, in order; they are not one transaction."""
+        if len(calls) == 1:
+            return [self.run(*calls[0])]
+        with self.client.pipeline(transaction=False) as pipe:
+            for name, keys, args in calls:
+                pipe.evalsha(self._text(name)[0], len(keys), *keys, *args)
+            replies = pipe.execute(raise_on_error=False)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, NoScriptError):
+                replies[index] = self.run(*calls[index])
+            elif isinstance(reply, Exception):
+                raise reply
+        return list(replies)

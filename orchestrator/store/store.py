@@ -1,0 +1,71 @@
+"""One connection's operations together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from orchestrator.store.connection import open_client
+from orchestrator.store.fleet import FleetStore
+from orchestrator.store.goals import GoalStore
+from orchestrator.store.keys import Keys
+from orchestrator.store.nodes import NodeStore
+from orchestrator.store.scripts import Scripts
+
+
+class Store:
+    """The operations on one Redis. Sockets are opened on first use, and anew in a forked child."""
+
+    def __init__(self, url: str, keys: Keys, dispatch_ms: int) -> None:
+        self.url = url
+        self.keys = keys
+        self._dispatch_ms = dispatch_ms
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._client: Any = None
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._client = open_client(self.url)
+            scripts = Scripts(self._client)
+            self._goals = GoalStore(self._client, self.keys, scripts, self._dispatch_ms)
+            self._nodes = NodeStore(self._client, self.keys, scripts, self._dispatch_ms)
+            self._fleet = FleetStore(self._client, self.keys)
+            self._pid = os.getpid()
+
+    @property
+    def client(self) -> Any:
+        """The redis-py client, for tests and tools; the code of Chordal uses the operations."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._client
+
+    @property
+    def goals(self) -> GoalStore:
+        """Operations on whole goals."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._goals
+
+    @property
+    def nodes(self) -> NodeStore:
+        """Operations on nodes."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._nodes
+
+    @property
+    def fleet(self) -> FleetStore:
+        """Heartbeats."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._fleet
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        if self._client is not None and self._pid == os.getpid():
+            self._client.close()
+        self._pid = 0

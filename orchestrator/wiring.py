@@ -1,0 +1,224 @@
+"""The composition root: settings in, working parts out. Nothing below it reads the environment or builds its own parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from orchestrator.domain.dag import Goal
+from orchestrator.domain.events import Event
+from orchestrator.domain.states import GoalState
+from orchestrator.domain.views import Check, GoalStatus, GoalSummary
+from orchestrator.engine.control import Control
+from orchestrator.engine.dispatch import Slots, UserTask
+from orchestrator.engine.duties import Duties
+from orchestrator.engine.health import Health
+from orchestrator.engine.kinds import Kinds
+from orchestrator.engine.leases import Keeper
+from orchestrator.engine.patch import Patch, Patcher
+from orchestrator.engine.payload import Payloads
+from orchestrator.engine.read import Reader
+from orchestrator.engine.registry import REGISTRY
+from orchestrator.engine.reopen import Reopener
+from orchestrator.engine.run import Runner
+from orchestrator.engine.submit import Submitter
+from orchestrator.settings import Settings
+from orchestrator.store.connection import ConnectionFailed, unreachable
+from orchestrator.store.keys import Keys
+from orchestrator.store.records import Invitation
+from orchestrator.store.store import Store
+
+RUN_TASK: Final = "tasks.node.run"
+MARK: Final = {"task": "chordal.node", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": True}
+"""The tiny chord that a user's task message carries: Celery then calls our backend where it would count the chord."""
+
+
+class CelerySender:
+    """Publishes messages through Celery, by task name."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def invite(self, invitations: Iterable[Invitation]) -> None:
+        """Send one invitation each."""
+        for one in invitations:
+            self._app.send_task(
+                RUN_TASK,
+                args=(one.goal, one.queue, one.node, one.sent_ms),
+                task_id=one.task_id,
+                queue=one.queue,
+                ignore_result=True,
+                argsrepr=f"({one.goal}, {one.node})",
+                kwargsrepr="{}",
+            )
+
+    def start(self, task: UserTask) -> None:
+        """Send the user's own task; its arguments stay out of what Flower shows."""
+        options: dict[str, Any] = {"queue": task.queue} if task.queue else {}
+        if task.time_limit:
+            options["time_limit"] = task.time_limit
+        self._app.send_task(
+            task.name,
+            args=task.args,
+            kwargs=dict(task.kwargs),
+            task_id=f"{task.goal}:{task.node}:{task.attempt}",
+            group_id=task.goal,
+            chord=MARK,
+            argsrepr=f"({task.goal}, {task.node})",
+            kwargsrepr="{}",
+            **options,
+        )
+
+
+class Chordal:
+    """One Chordal, ready to use: what the CLI, the Celery tasks and Python programs call.
+
+    Every method may raise RedisNotReachable; the others it raises are named with the parts that it hands on to.
+    """
+
+    def __init__(self, settings: Settings, app: Celery, redis_url: str) -> None:
+        self.settings = settings
+        self.app = app
+        self.store = Store(redis_url, Keys(settings.key_prefix), int(settings.dispatch_seconds * 1000))
+        self.sender = CelerySender(app)
+        self.slots = Slots(self.store)
+        self.payloads = Payloads(
+            settings.resolved_artifacts_url, settings.inline_bytes, settings.output_limit_bytes
+        )
+        self.submitter = Submitter(self.store, settings, self.sender, self.slots)
+        self.control = Control(self.store, self.sender, self.slots)
+        self.reader = Reader(self.store, self.payloads)
+        self.registry = REGISTRY
+
+    # -- the parts of a worker and of beat --------------------------------------------------------------------------
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Runs single nodes."""
+        return Kinds(
+            self.store, self.payloads, self.registry, self.submitter, self.sender, self.slots, self.control.cancel
+        )
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Renews the leases of this process."""
+        return Keeper(self.store)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Answers invitations."""
+        return Runner(
+            self.store, self.settings, self.sender, self.slots, self.kinds, self.keeper, self.control.after_end
+        )
+
+    @cached_property
+    def duties(self) -> Duties:
+        """The work of beat."""
+        return Duties(self.store, self.settings, self.sender, self.slots, self.control, self.payloads)
+
+    # -- goals ------------------------------------------------------------------------------------------------------
+
+    def submit(self, document: Mapping[str, Any] | Goal) -> str:
+        """Store and start a goal; returns its id."""
+        with self._reachable():
+            return self.submitter.submit(document)
+
+    def status(self, goal: str) -> GoalStatus:
+        """The goal with its nodes."""
+        with self._reachable():
+            return self.reader.status(goal)
+
+    def summary(self, goal: str) -> GoalSummary:
+        """The goal without its nodes."""
+        with self._reachable():
+            return self.reader.summary(goal)
+
+    def list(self, limit: int = 50, state: GoalState | None = None, owner: str | None = None) -> Sequence[GoalSummary]:
+        """Goals, the newest first."""
+        with self._reachable():
+            return self.reader.list(limit, state, owner)
+
+    def events(
+        self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000
+    ) -> Sequence[Event]:
+        """What happened to the goal behind a stream id."""
+        with self._reachable():
+            return self.reader.events(goal, after, block_seconds, limit)
+
+    def output(self, goal: str, node: str) -> Any:
+        """A node's output."""
+        with self._reachable():
+            return self.reader.output(goal, node)
+
+    def pause(self, goal: str, reason: str = "") -> str:
+        """No further claim; running nodes finish."""
+        with self._reachable():
+            return self.control.pause(goal, reason)
+
+    def resume(self, goal: str, reason: str = "") -> str:
+        """Claims again."""
+        with self._reachable():
+            return self.control.resume(goal, reason)
+
+    def cancel(self, goal: str, reason: str = "") -> str:
+        """No claim and no commit from now on."""
+        with self._reachable():
+            return self.control.cancel(goal, reason)
+
+    def retry(self, goal: str, node: str | None = None) -> str:
+        """Run what failed again."""
+        with self._reachable():
+            return Reopener(self.store, self.payloads, self.sender, self.slots).retry(goal, node)
+
+    def patch(self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "") -> int:
+        """Change the plan of a goal that runs; returns its new version."""
+        with self._reachable():
+            return Patcher(self.store, self.payloads, self.sender, self.slots).apply(goal, patch, reason)
+
+    def approve(self, goal: str, node: str, comment: str = "") -> str:
+        """Answer an approval with yes."""
+        with self._reachable():
+            return self.control.approve(goal, node, comment)
+
+    def reject(self, goal: str, node: str, comment: str = "") -> str:
+        """Answer an approval with no."""
+        with self._reachable():
+            return self.control.reject(goal, node, comment)
+
+    def signal(self, goal: str, name: str, payload: Any = None) -> str:
+        """Send a named signal to a goal."""
+        with self._reachable():
+            return self.control.signal(goal, name, payload)
+
+    def doctor(self) -> Sequence[Check]:
+        """What is well and what is not."""
+        with self._reachable():
+            return Health(self.store, self.settings, self.duties.intervals()).checks()
+
+    def live_workers(self) -> int:
+        """How many workers were heard of within `worker_stale_seconds`."""
+        with self._reachable():
+            return Health(self.store, self.settings, {}).live_workers()
+
+    @contextmanager
+    def _reachable(self) -> Any:
+        try:
+            yield
+        except (*ConnectionFailed, OperationalError) as error:
+            raise unreachable(self.store.url, error) from None
+
+
+def connect(settings: Settings | None = None) -> Chordal:
+    """A Chordal for these settings, by default those of the environment. It connects on first use."""
+    from orchestrator.app import app, make_app, redis_url
+
+    if settings is None:
+        return Chordal(app.chordal_settings, app, redis_url(app.chordal_settings))
+    return Chordal(settings, make_app(settings), redis_url(settings))
+
+

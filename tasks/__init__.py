@@ -1,0 +1,10 @@
+"""The Celery tasks: decode, call the engine, return. Their names are `tasks.*` wherever this package is installed."""
+
+from __future__ import annotations
+
+from orchestrator.app import app
+from orchestrator.tasks import control, goal, node, worker
+
+worker.install(app)
+
+__all__ = ["control", "goal", "node", "worker"]

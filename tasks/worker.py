@@ -1,0 +1,133 @@
+"""What a worker process does beside its tasks: heartbeat, user code, events for nodes that run on, a clean end."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from typing import Any, Final
+
+from celery import Celery, bootsteps, signals
+
+from orchestrator.backend import adopt, guard_all
+from orchestrator.engine.registry import REGISTRY
+from orchestrator.engine.run import Job
+from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.fleet import Worker
+from orchestrator.store.records import Outcome, Result
+from orchestrator.tasks.parts import chordal
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS: Final = 1.0
+EVENT_OF: Final = {Outcome.DONE: "task-succeeded", Outcome.FAILED: "task-failed", Outcome.RETRY: "task-retried"}
+
+_events_on = multiprocessing.get_context("fork").Value("b", 0, lock=False)
+"""Whether someone listens to task events. Shared with the forked children, which cannot know it otherwise."""
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Tells the fleet every second that this worker lives, and how many nodes it can run at once."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Begin to beat."""
+        worker = Worker(
+            name=consumer.hostname,
+            pid=os.getpid(),
+            slots=consumer.pool.num_processes or 1,
+            queues=tuple(sorted(consumer.app.amqp.queues.consume_from)),
+            pool=type(consumer.pool).__module__.rpartition(".")[2],
+            started=time.time(),
+        )
+        self._beat(consumer, worker)
+        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self._beat, (consumer, worker))
+
+    def _beat(self, consumer: Any, worker: Worker) -> None:
+        dispatcher = consumer.event_dispatcher
+        _events_on.value = int(bool(dispatcher and dispatcher.enabled))
+        try:
+            chordal().store.fleet.beat(worker)
+        except ConnectionFailed as error:
+            log.warning("no heartbeat: Redis is away (%s)", error)
+
+    def stop(self, consumer: Any) -> None:
+        """Leave in good order."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def shutdown(self, consumer: Any) -> None:
+        """The worker ends: take it out of the fleet at once."""
+        try:
+            chordal().store.fleet.leave(consumer.hostname)
+        except ConnectionFailed:
+            log.warning("Redis is away; beat will find out that this worker left")
+
+
+class RunOnEvents:
+    """Sends the usual task events for nodes that ran on in another node's message, when someone listens."""
+
+    def __init__(self, app: Celery, hostname: str) -> None:
+        self._app = app
+        self._hostname = hostname
+        self._message = ""
+
+    def started(self, job: Job) -> None:
+        """A node starts."""
+        if not _events_on.value or self._name(job) == self._current():
+            return
+        shown = {"name": "tasks.node.run", "args": f"({job.claimed.lease.goal}, {job.claimed.lease.node})", "kwargs": "{}"}
+        self._send(job, "task-received", **shown, retries=job.claimed.failures)
+        self._send(job, "task-started")
+
+    def ended(self, job: Job, result: Result) -> None:
+        """A node ended."""
+        if not _events_on.value or self._name(job) == self._current():
+            return
+        kind = EVENT_OF.get(result.outcome, "task-succeeded")
+        details = {"result": result.outcome.value, "runtime": job.seconds} if kind == "task-succeeded" else {
+            "exception": result.body[:500], "traceback": ""
+        }  # fmt: skip
+        self._send(job, kind, **details)
+
+    def _name(self, job: Job) -> str:
+        lease = job.claimed.lease
+        return f"{lease.goal}:{lease.node}:{lease.attempt}"
+
+    def _current(self) -> str:
+        task = self._app.current_worker_task
+        return str(task.request.id) if task is not None else ""
+
+    def _send(self, job: Job, kind: str, **details: Any) -> None:
+        with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
+            dispatcher.send(kind, uuid=self._name(job), **details)
+
+
+def install(app: Celery) -> None:
+    """Put the worker's parts in place. Called once, when a process loads the tasks."""
+    app.steps["consumer"].add(Heartbeat)
+
+
+@signals.celeryd_after_setup.connect(weak=False)
+def _take_user_code(sender: str, instance: Any, **_: Any) -> None:
+    """The modules of CHORDAL_IMPORTS are loaded: know their functions and take in the tasks of their Celery apps."""
+    app = instance.app
+    if app.main != "orchestrator":
+        return
+    REGISTRY.imported[:] = list(chordal().settings.imports)
+    for module in REGISTRY.imported:
+        adopt(app, module)
+    guard_all(app, chordal())
+    runner = chordal().runner
+    runner.name = sender
+    events = RunOnEvents(app, sender)
+    runner.observer.started, runner.observer.ended = events.started, events.ended
+    app.set_current()
+    app.set_default()
