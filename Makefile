@@ -20,6 +20,7 @@ help: ## Show the targets
 	@echo "  Variables: VENV=.venv PYTHON=python3.x INPUT=path (demo) CHAOS=0 (demo) ARGS='extra arguments' (test, bench, chaos, soak)"
 
 install: $(STAMP) ## Make the virtual environment and install Chordal with its development tools
+	@echo "installed: $(BIN)/chordal"
 
 $(STAMP): pyproject.toml
 	@set -e; python="$(PYTHON)"; \

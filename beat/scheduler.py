@@ -19,25 +19,28 @@ log = logging.getLogger(__name__)
 PREFIX: Final = "beat."
 
 
-class Scheduler(RedBeatScheduler):  # type: ignore[misc]
+class Scheduler(RedBeatScheduler):
     """A redundant scheduler: of several beats the one that holds redbeat's lock ticks."""
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         self._chordal: Chordal = connect()
         intervals = self._chordal.duties.intervals()
-        entries = {f"{PREFIX}{duty}": {"task": f"{PREFIX}{duty}", "schedule": every} for duty, every in intervals.items()}
+        entries = {
+            f"{PREFIX}{duty}": {"task": f"{PREFIX}{duty}", "schedule": every} for duty, every in intervals.items()
+        }
         app.conf.beat_schedule = {**(app.conf.beat_schedule or {}), **entries}
         super().__init__(app, *args, **kwargs)
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        """Carry a duty out, or send the user's entry as a message."""
+    def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
+        """Carry a duty out when it is due, without a line in the log a second; the user's entries go their usual way."""
         duty = str(entry.task).removeprefix(PREFIX)
         if not str(entry.task).startswith(PREFIX) or duty not in self._chordal.duties.names:
-            return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
-        if advance:
+            return super().maybe_due(entry, **kwargs)
+        due, next_seconds = entry.is_due()
+        if due:
             self.reserve(entry)
-        self.carry_out(duty)
-        return None
+            self.carry_out(duty)
+        return next_seconds
 
     def carry_out(self, duty: str) -> None:
         """One tick of a duty; a failure is logged and the next tick tries again."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 import click
-from describe import attribute_docs, table
 
+from describe import attribute_docs, table
 from orchestrator.cli.context import Command
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.main import SECTIONS, chordal

@@ -73,7 +73,9 @@ def bounds(field: FieldInfo) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     inner = [item for arg in get_args(field.annotation) for item in getattr(arg, "__metadata__", ())]
     metadata = [*field.metadata, *(part for item in inner for part in getattr(item, "metadata", [item]))]
-    said = [f"{sign} {getattr(item, name):,}" for item in metadata for name, sign in signs.items() if hasattr(item, name)]
+    said = [
+        f"{sign} {getattr(item, name):,}" for item in metadata for name, sign in signs.items() if hasattr(item, name)
+    ]
     return ", ".join(dict.fromkeys(said))
 
 

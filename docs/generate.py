@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from commands import cli_body
-from describe import attribute_docs, bounds, default_of, table, type_name
 from pydantic import BaseModel
 
+from commands import cli_body
+from describe import attribute_docs, bounds, default_of, table, type_name
 from orchestrator.domain import dag, states
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.events import EventType
@@ -123,8 +123,9 @@ reported at once with its place.
     parts = [model_section(model, heading) for model, heading in _MODELS]
     rows = [(f"`{name}`", f"{getattr(DEFAULT_LIMITS, name):,}", attribute_docs(Limits).get(name, ""))
             for name in Limits.__dataclass_fields__]  # fmt: skip
-    kinds = attribute_docs(dag.NodeKind)
-    parts.append(f"## Node kinds\n\n{_KINDS}\n\n{table(('kind', 'what running it means'), [(f'`{k}`', kinds[k.name]) for k in dag.NodeKind])}")
+    meanings = attribute_docs(dag.NodeKind)
+    kinds = table(("kind", "what running it means"), [(f"`{kind}`", meanings[kind.name]) for kind in dag.NodeKind])
+    parts.append(f"## Node kinds\n\n{_KINDS}\n\n{kinds}")
     parts.append(_FLOW)
     parts.append(f"## Limits\n\n{table(('limit', 'most', 'note'), rows)}")
     return page("orchestrator/domain/dag.py", intro, *parts)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from celery import Celery
+from celery import Celery, signals
 
 from orchestrator.embedded.records import running
+from orchestrator.logs import write_json
 from orchestrator.settings import Settings
 
 DEFAULT_QUEUE: Final = "default"
@@ -61,7 +62,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
     if "sentinel://" in broker:
         query = urlsplit(settings.redis_url or "").query
-        transport["master_name"] = dict(part.partition("=")[::2] for part in query.split("&") if part).get("service", "mymaster")
+        transport["master_name"] = dict(part.partition("=")[::2] for part in query.split("&") if part).get(
+            "service", "mymaster"
+        )
     return {
         "broker_url": broker,
         "broker_transport_options": transport,
@@ -116,6 +119,9 @@ def make_app(settings: Settings | None = None) -> Celery:
     made = Celery("orchestrator", set_as_current=False)
     made.config_from_object(configuration(settings))
     made.chordal_settings = settings
+    if settings.log_json:
+        signals.after_setup_logger.connect(write_json, weak=False)
+        signals.after_setup_task_logger.connect(write_json, weak=False)
     return made
 
 

@@ -12,7 +12,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, Final
 
 from celery import Celery, signals
@@ -62,11 +64,26 @@ class Hook:
         else:
             self._commit(request, Failed("error", f"{state}: {result}"))
 
+    def refuse_unknown(self, task_id: str, name: str, known: list[str]) -> None:
+        """The task of a node is not known here: the node fails and says where was looked."""
+        request = SimpleNamespace(id=task_id)
+        try:
+            self.begin(request)
+        except Ignore:
+            return
+        near = get_close_matches(name, known, n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        mine = ", ".join(sorted(task for task in known if not task.startswith(("celery.", "tasks."))))
+        error = f"worker {self.chordal.runner.name} knows no Celery task {name!r} (it knows: {mine or 'none of yours'}){hint}"
+        self._commit(request, Failed("unknown task", f"no Celery task {name!r}: {error}", final=True))
+
     def wait_for_retry(self, request: Any, retry: Any) -> None:
         """The task retries by itself: its node waits for that message, and is sent again only if it never comes."""
         when = retry.when if isinstance(retry, Retry) else None
         seconds = (when - datetime.now(UTC)).total_seconds() if isinstance(when, datetime) else float(when or 0)
-        self._commit(request, Parked("task", "ready", max(seconds, 0) + TASK_RESEND_SECONDS, resume="task:1"), retrying=True)
+        self._commit(
+            request, Parked("task", "ready", max(seconds, 0) + TASK_RESEND_SECONDS, resume="task:1"), retrying=True
+        )
 
     def _commit(self, request: Any, end: End, retrying: bool = False) -> None:
         goal, node, attempt = _parts(request)
@@ -149,6 +166,15 @@ def guard_all(app: Celery, chordal: Chordal) -> None:
             guard(task, lambda: hook_of(app))
 
 
+@signals.task_unknown.connect(weak=False)
+def _unknown(sender: Any, message: Any, name: str, id: str, **_: Any) -> None:
+    """A message for a task that this worker does not have: if it stands for a node, the node must not wait for ever."""
+    app = sender.app
+    group = message.headers.get("group")
+    if group and id.startswith(f"{group}:") and id.count(":") == 2:
+        hook_of(app).refuse_unknown(id, name, list(app.tasks))
+
+
 def attach(app: Celery, settings: Settings | None = None) -> None:
     """Let the tasks of your own Celery app be nodes: call it once, where the app is made.
 
@@ -181,7 +207,7 @@ def adopt(app: Celery, module: str) -> list[str]:
         for name, task in list(other.tasks.items()):
             if name.startswith("celery.") or name in app.tasks:
                 continue
-            cls = type(type(task).__name__, (type(task),), {"name": name, "__module__": type(task).__module__})
+            cls: Any = type(type(task).__name__, (type(task),), {"name": name, "__module__": type(task).__module__})
             cls.bind(app)
             app.tasks.register(cls())
             taken.append(name)

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     """The most goals that one tick of a beat duty handles."""
 
     log_level: str = "INFO"
+    """Of the workers and beat that `chordal up` starts; `-l` of `celery` for others."""
     """The least severe messages that are logged: DEBUG, INFO, WARNING or ERROR."""
     log_json: bool = False
     """One JSON object a line in place of console text."""

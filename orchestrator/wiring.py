@@ -34,7 +34,14 @@ from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
 RUN_TASK: Final = "tasks.node.run"
-MARK: Final = {"task": "chordal.node", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": True}
+MARK: Final[Mapping[str, Any]] = {
+    "task": "chordal.node",
+    "args": [],
+    "kwargs": {},
+    "options": {},
+    "subtask_type": None,
+    "immutable": True,
+}
 """The tiny chord that a user's task message carries: Celery then calls our backend where it would count the chord."""
 
 
@@ -68,7 +75,7 @@ class CelerySender:
             kwargs=dict(task.kwargs),
             task_id=f"{task.goal}:{task.node}:{task.attempt}",
             group_id=task.goal,
-            chord=MARK,
+            chord=dict(MARK),
             argsrepr=f"({task.goal}, {task.node})",
             kwargsrepr="{}",
             **options,
@@ -87,9 +94,7 @@ class Chordal:
         self.store = Store(redis_url, Keys(settings.key_prefix), int(settings.dispatch_seconds * 1000))
         self.sender = CelerySender(app)
         self.slots = Slots(self.store)
-        self.payloads = Payloads(
-            settings.resolved_artifacts_url, settings.inline_bytes, settings.output_limit_bytes
-        )
+        self.payloads = Payloads(settings.resolved_artifacts_url, settings.inline_bytes, settings.output_limit_bytes)
         self.submitter = Submitter(self.store, settings, self.sender, self.slots)
         self.control = Control(self.store, self.sender, self.slots)
         self.reader = Reader(self.store, self.payloads)
@@ -143,9 +148,7 @@ class Chordal:
         with self._reachable():
             return self.reader.list(limit, state, owner)
 
-    def events(
-        self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000
-    ) -> Sequence[Event]:
+    def events(self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000) -> Sequence[Event]:
         """What happened to the goal behind a stream id."""
         with self._reachable():
             return self.reader.events(goal, after, block_seconds, limit)
@@ -220,5 +223,3 @@ def connect(settings: Settings | None = None) -> Chordal:
     if settings is None:
         return Chordal(app.chordal_settings, app, redis_url(app.chordal_settings))
     return Chordal(settings, make_app(settings), redis_url(settings))
-
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.app import app
-from orchestrator.tasks import control, goal, node, worker
+
+from . import control, goal, node, worker
 
 worker.install(app)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from orchestrator.app import app
 from orchestrator.domain.errors import ChordalError
-from orchestrator.tasks.parts import chordal
+
+from .parts import chordal
 
 COMMANDS = ("pause", "resume", "cancel", "retry", "approve", "reject", "signal")
 

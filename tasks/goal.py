@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.app import app
-from orchestrator.tasks.parts import chordal
+
+from .parts import chordal
 
 
 @app.task(name="tasks.goal.submit")

@@ -6,7 +6,8 @@ from typing import Any
 
 from orchestrator.app import app
 from orchestrator.domain.lease import Lease
-from orchestrator.tasks.parts import chordal
+
+from .parts import chordal
 
 
 @app.task(name="tasks.node.run", ignore_result=True)
@@ -28,5 +29,3 @@ def plain(node: dict[str, Any]) -> Any:
     if not call:
         return {"title": node.get("title", "")}
     return chordal().registry.get(call).function(**(node.get("inputs") or {}))
-
-

@@ -11,12 +11,13 @@ from typing import Any, Final
 from celery import Celery, bootsteps, signals
 
 from orchestrator.backend import adopt, guard_all
+from orchestrator.engine.jobs import Job
 from orchestrator.engine.registry import REGISTRY
-from orchestrator.engine.run import Job
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.fleet import Worker
 from orchestrator.store.records import Outcome, Result
-from orchestrator.tasks.parts import chordal
+
+from .parts import chordal
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Heartbeat(bootsteps.StartStopStep):
         except ConnectionFailed as error:
             log.warning("no heartbeat: Redis is away (%s)", error)
 
-    def stop(self, consumer: Any) -> None:
+    def stop(self, _consumer: Any) -> None:
         """Leave in good order."""
         if self._timer is not None:
             self._timer.cancel()
@@ -83,7 +84,11 @@ class RunOnEvents:
         """A node starts."""
         if not _events_on.value or self._name(job) == self._current():
             return
-        shown = {"name": "tasks.node.run", "args": f"({job.claimed.lease.goal}, {job.claimed.lease.node})", "kwargs": "{}"}
+        shown = {
+            "name": "tasks.node.run",
+            "args": f"({job.claimed.lease.goal}, {job.claimed.lease.node})",
+            "kwargs": "{}",
+        }
         self._send(job, "task-received", **shown, retries=job.claimed.failures)
         self._send(job, "task-started")
 

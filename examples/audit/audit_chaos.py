@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audit_run import Kill, map_of
-
 from orchestrator.cli.tally import Tally
 from orchestrator.cli.views import TtyView, View
 from orchestrator.domain.events import Event

@@ -19,8 +19,8 @@ PALETTE: Final = 6
 
 
 def phases(record: RunRecord) -> list[str]:
-    """The kinds of work of a run in document order: its nodes, the items of a map counted as the map."""
-    return list(dict.fromkeys(map_of(node, record.states) or node for node in record.states))
+    """The kinds of work of a run in the order in which they began; the items of a map count as the map."""
+    return list(dict.fromkeys(map_of(run.node, record.states) or run.node for run in attempts(record)))
 
 
 def gantt_svg(record: RunRecord) -> Markup:

@@ -59,11 +59,18 @@ def _header(audit: Audit, run: RunRecord | None) -> Markup:
 
 def _tiles(audit: Audit) -> Markup:
     sums = totals(audit)
-    errors, warnings, notes = (sums.findings[severity] for severity in SEVERITIES)
     items: list[tuple[str, str, str]] = [
         ("Modules", f"{sums.modules:,}", f"in {plural(sums.packages, 'package')}"),
-        ("Lines of code", f"{sums.code_lines:,}", f"{sums.functions:,} functions, {sums.classes:,} classes"),
-        ("Findings", f"{errors + warnings + notes:,}", f"{errors} errors, {warnings} warnings, {notes} notes"),
+        (
+            "Lines of code",
+            f"{sums.code_lines:,}",
+            f"{plural(sums.functions, 'function')}, {plural(sums.classes, 'class', 'classes')}",
+        ),
+        (
+            "Findings",
+            f"{sum(sums.findings.values()):,}",
+            ", ".join(plural(sums.findings[severity], severity) for severity in SEVERITIES),
+        ),
         ("Complexity", figure(sums.complexity_mean), f"mean a function, {sums.complexity_max} at most"),
         ("Docstrings", share(sums.documented), "of public definitions"),
         ("Import cycles", str(sums.cycles), f"among {plural(len(audit['graph']['edges']), 'import')}"),

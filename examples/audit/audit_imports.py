@@ -54,13 +54,14 @@ def build_graph(modules: Sequence[ModuleReport]) -> ImportGraph:
     Cycles are those of import time alone: importing inside a function is how one avoids them.
     """
     known = {module["name"]: module for module in modules}
+    scripts = _scripts(modules)
     edges: dict[tuple[str, str], When] = {}
     third_party: Counter[str] = Counter()
     inside = {name.partition(".")[0] for name in known} | sys.stdlib_module_names
     for module in modules:
         outside: set[str] = set()
         for statement in module["imports"]:
-            targets = list(_targets(statement, module, known))
+            targets = list(_targets(statement, module, known, scripts))
             for target in targets:
                 pair = (module["name"], target)
                 if target != module["name"] and _sooner(statement["when"], edges.get(pair)):
@@ -84,11 +85,21 @@ def _sooner(when: When, before: When | None) -> bool:
     return before is None or order.index(when) < order.index(before)
 
 
-def _targets(statement: Import, module: ModuleReport, known: Mapping[str, ModuleReport]) -> Iterator[str]:
+def _scripts(modules: Sequence[ModuleReport]) -> dict[str, str]:
+    """Modules outside packages by their bare name, where it is the only one: some path leads to their folder."""
+    bare = [(module["name"].rpartition(".")[2], module["name"]) for module in modules if not module["regular"]]
+    often = Counter(short for short, _ in bare)
+    return {short: name for short, name in bare if often[short] == 1}
+
+
+def _targets(
+    statement: Import, module: ModuleReport, known: Mapping[str, ModuleReport], scripts: Mapping[str, str]
+) -> Iterator[str]:
     """The modules of the tree that a statement imports: `from a import b` is a.b where that is a module, else a."""
     target = statement["target"]
-    if target not in known and not module["regular"]:
-        target = f"{module['package']}.{target}"  # a script's folder is on its path: siblings go by their bare name
+    if target not in known and target not in sys.stdlib_module_names:
+        sibling = f"{module['package']}.{target}"  # a script's own folder is on its path, before any other
+        target = sibling if not module["regular"] and sibling in known else scripts.get(target, target)
     inner = [f"{target}.{name}" for name in statement["names"] if f"{target}.{name}" in known]
     yield from inner
     if target in known and len(inner) < max(1, len(statement["names"])):

@@ -16,7 +16,7 @@ HEAD: Final = 26.0
 PAD: Final = 9.0
 GAP_X: Final = 22.0
 GAP_Y: Final = 40.0
-LETTER: Final = 6.3
+LETTER: Final = 6.8
 """The mean width of a letter of the rows' type, in the drawing's units."""
 NAME_LETTERS: Final = 22
 

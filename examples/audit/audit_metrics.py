@@ -16,6 +16,7 @@ except ImportError:
     cc_visit_ast = mi_visit = None
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+MAX_STATEMENT_LINES: Final = 300
 HAS_RADON: Final = cc_visit_ast is not None
 _BRANCHES: Final = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.Assert, ast.match_case)
 
@@ -57,7 +58,7 @@ def measure(tree: ast.Module, text: str) -> Measured:
         complexity_count=len(complexities),
         most_complex=max(complexities, key=lambda block: block["value"], default=None),
         longest=max(lengths, key=lambda block: block["value"], default=None),
-        maintainability=maintainability(text),
+        maintainability=maintainability(tree, text),
     )
     return Measured(metrics, complexities, lengths)
 
@@ -97,14 +98,27 @@ def complexity(tree: ast.Module, functions: list[Definition]) -> list[Block]:
     return [Block(name=f.name, line=f.node.lineno, value=_branches(f.node)) for f in functions]
 
 
-def maintainability(text: str) -> float | None:
-    """Radon's maintainability index, or None where radon is missing or gives up on the source."""
-    if mi_visit is None:
+def maintainability(tree: ast.Module, text: str) -> float | None:
+    """Radon's maintainability index, or None where radon is missing or gives up on the source.
+
+    Radon's time grows with the square of the longest statement (22 s for a table of 1,600 lines), so sources with very
+    long ones have no index.
+    """
+    if mi_visit is None or any(_length(node) > MAX_STATEMENT_LINES for node in _simple_statements(tree)):
         return None
     try:
         return round(float(mi_visit(text, True)), 1)
     except (RecursionError, SyntaxError, ValueError, IndexError):
         return None
+
+
+def _simple_statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Statements that hold no others."""
+    return (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and not hasattr(node, "body") and not hasattr(node, "cases")
+    )
 
 
 def judge(path: str, measured: Measured) -> list[Finding]:

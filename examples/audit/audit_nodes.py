@@ -11,7 +11,6 @@ from audit_module import analyse_module
 from audit_packages import group_by_package, join_package
 from audit_report import Written, write_report
 from audit_scan import scan_tree
-
 from orchestrator import node
 
 
@@ -47,12 +46,12 @@ def graph(modules: list[ModuleReport]) -> ImportGraph:
 
 @node
 def report(
-    scan: Scan, modules: list[ModuleReport], packages: list[PackageReport], graph: ImportGraph, out: str
+    scan: Scan, modules: list[ModuleReport], packages: list[PackageReport], graph: ImportGraph, name: str, out: str
 ) -> Written:
     """The join over everything: report.md, report.html and report.json in the folder `out`."""
     findings = [*scan["findings"], *graph["findings"], *(found for module in modules for found in module["findings"])]
     audit = Audit(
-        name=Path(scan["source"]).name or scan["source"],
+        name=name,
         source=scan["source"],
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         modules=modules,

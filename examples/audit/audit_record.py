@@ -7,7 +7,6 @@ from typing import Final
 
 from audit_model import Audit, Scan
 from audit_run import Kill, RunEvent, RunRecord
-
 from orchestrator.domain.events import Event
 from orchestrator.wiring import Chordal
 

@@ -5,6 +5,8 @@ Run it with ``chordal run examples/audit --set source=PATH --set out=DIR``.
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +23,9 @@ def goal(source: str = str(PROJECT), out: str = "audit-report", limit: int | str
         raise ValueError(f"source: there is no folder {tree}")
     if not str(limit).isdigit() or int(limit) < 1:
         raise ValueError(f"limit: {limit!r} is not a positive number")
+    name = project_name(tree)
     return {
-        "title": f"Audit of {tree.name or tree}",
+        "title": f"Audit of {name}",
         "nodes": [
             _node("scan", "List the modules", source=str(tree), limit=int(limit)),
             _map("modules", "Analyse each module", "analyse", _from("scan", "modules"), source=str(tree)),
@@ -32,7 +35,7 @@ def goal(source: str = str(PROJECT), out: str = "audit-report", limit: int | str
             _node(
                 "report", "Write the report",
                 scan=_from("scan"), modules=_from("modules"), packages=_from("packages"), graph=_from("graph"),
-                out=str(target),
+                name=name, out=str(target),
             ),
         ],
         "edges": [
@@ -46,8 +49,17 @@ def goal(source: str = str(PROJECT), out: str = "audit-report", limit: int | str
     }  # fmt: skip
 
 
-def _node(name: str, title: str, **inputs: object) -> dict[str, Any]:
-    return {"id": name, "title": title, "call": f"audit_nodes:{name}", "inputs": inputs}
+def project_name(tree: Path) -> str:
+    """What the tree calls itself in its pyproject.toml, else its folder's name."""
+    try:
+        named = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        named = ""
+    return named if re.fullmatch(r"[A-Za-z0-9._ -]{1,100}", str(named)) else tree.name or str(tree)
+
+
+def _node(node: str, title: str, **inputs: object) -> dict[str, Any]:
+    return {"id": node, "title": title, "call": f"audit_nodes:{node}", "inputs": inputs}
 
 
 def _map(name: str, title: str, function: str, items: dict[str, str], **inputs: object) -> dict[str, Any]:

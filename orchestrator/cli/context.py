@@ -115,7 +115,7 @@ class Id(click.ParamType[str]):
         try:
             with ctx.scope(cleanup=False):
                 found = client().list(limit=50)
-        except Exception:  # noqa: BLE001 (a courtesy: whatever is wrong, the command itself will say it better)
+        except Exception:
             return []
         fitting = [one for one in found if one.goal_id.startswith(incomplete)]
         return [CompletionItem(one.goal_id, help=one.state.value) for one in fitting]

@@ -26,7 +26,7 @@ comment_option = click.option("--comment", default="", metavar="TEXT", help="Kep
 SENTENCES: Final[Mapping[str, str]] = {
     "paused": "is paused: what runs finishes, nothing new starts",
     "resumed": "goes on",
-    "unchanged": "was so already; nothing changed",
+    "unchanged": "is in that state already; nothing changed",
     "cancelled": "is cancelled",
     "ended": "had ended already; nothing changed",
     "retried": "runs again",

@@ -62,5 +62,6 @@ def _line(event: Event) -> str:
     node = f" {output.one_line(event.node)}" if event.node else ""
     attempt = f" #{event.attempt}" if event.attempt else ""
     worker = f" on {output.one_line(event.worker)}" if event.worker else ""
-    data = f" {output.brief(dict(event.data), 300)}" if event.data else ""
+    told = {name: value for name, value in event.data.items() if name != "trace"}  # `show GOAL NODE` prints that one
+    data = f" {output.brief(told, 300)}" if told else ""
     return f"{clock} {event.type}{node}{attempt}{worker}{data}"

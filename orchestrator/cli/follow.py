@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 PAGE: Final = 1000
 POLL_SECONDS: Final = 0.25
+PACE_SECONDS: Final = 0.05
+"""At most one read in this time: a busy goal has thousands of events a second, and reading each alone costs a core."""
 IDLE_SECONDS: Final = 10.0
-"""After so long without an event the status is read: a goal that was removed sends no event."""
+"""After so long without an event the goal's record is read: the tally is only as good as the events that arrived."""
 PATIENCE_SECONDS: Final = 60.0
 """How long Redis may be away before the command gives up. Workers wait and go on; so does whoever watches."""
 
@@ -41,7 +43,7 @@ class Parting(Enum):
 
 @dataclass
 class Follower:
-    """Follows one goal. `elapsed_seconds` is how old the run was when following began."""
+    """Follows one goal, once. `elapsed_seconds` is how old the run was when following began."""
 
     client: Chordal
     tally: Tally
@@ -51,25 +53,31 @@ class Follower:
     give_up: Callable[[], bool] = bool
     """Asked while Redis is away: whether it is certain that it will not come back."""
 
+    _cursor: str = field(default="0", init=False)
+    _away: float | None = field(default=None, init=False)
+    """Since when Redis does not answer. All times here are of the monotonic clock."""
+    _heard: float = field(default_factory=time.monotonic, init=False)
+    _checked: float = field(default_factory=time.monotonic, init=False)
+    _check_cost: float = field(default=0.0, init=False)
+
     def run(self) -> Parting:
         """Return when the goal has ended, the time is up, or Ctrl-C was pressed; the goal itself is left alone.
 
         Raises GoalNotFound where it was removed and RedisNotReachable where Redis stayed away for a minute.
         """
-        self._began = self._heard = self._checked = time.monotonic()
-        self._check_cost, self._cursor = 0.0, "0"
-        self._away: float | None = None
+        began = time.monotonic()
         try:
             while True:
                 batch = self._read()
-                self.view.draw(self.tally, batch, self.elapsed_seconds + time.monotonic() - self._began)
+                self.view.draw(self.tally, batch, self.elapsed_seconds + time.monotonic() - began)
                 caught_up = len(batch) < PAGE and self._away is None
                 if caught_up and self.tally.over:
                     return Parting.OVER
-                if self.timeout_seconds is not None and time.monotonic() - self._began >= self.timeout_seconds:
+                if self.timeout_seconds is not None and time.monotonic() - began >= self.timeout_seconds:
                     return Parting.TIMEOUT
                 if caught_up:
                     self._check()
+                    time.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - self._heard)))
         except KeyboardInterrupt:
             return Parting.CTRL_C
         finally:
@@ -94,16 +102,18 @@ class Follower:
         return list(batch)
 
     def _check(self) -> None:
-        """Read the whole status where events do not tell enough, and never so often that this costs much."""
+        """Read the goal where events do not tell enough, and all of its nodes never so often that this costs much."""
         now = time.monotonic()
-        idle = now - self._heard > IDLE_SECONDS
-        if (self.tally.stale or idle) and now - self._checked > max(1.0, 10 * self._check_cost):
-            try:
+        try:
+            if self.tally.stale and now - self._checked > max(1.0, 10 * self._check_cost):
                 self.tally.refresh(self.client.status(self.tally.goal))
-            except RedisNotReachable:
-                return
-            self._heard = self._checked = time.monotonic()
-            self._check_cost = self._checked - now
+                self._checked = time.monotonic()
+                self._check_cost = self._checked - now
+            elif now - self._heard > IDLE_SECONDS:
+                self.tally.state = self.client.summary(self.tally.goal).state
+                self._heard = now
+        except RedisNotReachable:
+            return  # the next read says so
 
 
 def epilogue(status: GoalStatus, stack_is_ours: bool) -> None:

@@ -104,7 +104,9 @@ def _spent(node: NodeStatus) -> str:
     help="Only goals in this state.",
 )
 @click.option("--owner", metavar="NAME", help="Only goals of this owner.")
-@click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="At most this many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), metavar="N", default=50, show_default=True, help="At most this many."
+)
 @json_option
 @connection_options
 def list_goals(state: str | None, owner: str | None, limit: int, as_json: bool) -> None:

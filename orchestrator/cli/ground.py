@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,6 +18,7 @@ from orchestrator.cli.context import again, client
 from orchestrator.cli.load import Source
 
 if TYPE_CHECKING:
+    from orchestrator.embedded.stack import Stack
     from orchestrator.settings import Settings
 
 WORKER_PATIENCE_SECONDS: Final = 3.0
@@ -72,7 +75,8 @@ def ground(settings: Settings, source: Source, shape: Shape, start: bool) -> Ite
             quiet=True,
             command="chordal run",
         )
-        with stack:
+        with _stopped_in_order(stack):
+            stack.start()
             # The same settings as the workers': outputs and artifacts are looked for where they were put.
             yield Ground(settings.model_copy(update={"redis_url": stack.redis_url}), ours=True)
 
@@ -101,6 +105,25 @@ def _becomes_true(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+@contextmanager
+def _stopped_in_order(stack: Stack) -> Iterator[None]:
+    """Stop the stack however the run ends. SIGTERM lets go of the goal like Ctrl-C; a signal while it stops hurries it."""
+
+    def hurry(_number: int, _frame: FrameType | None) -> None:
+        stack.request_stop()
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, hurry)
+        stack.stop()
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

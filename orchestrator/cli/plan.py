@@ -32,7 +32,7 @@ def plan(path: str, form: str, as_json: bool, out: Path | None, values: dict[str
     from orchestrator.compile.plan import compile as compile_goal
     from orchestrator.compile.render import render
 
-    text = render(compile_goal(goal), goal, "json" if as_json else form).rstrip("\n") + "\n"
+    text = render(compile_goal(goal), goal, "json" if as_json else form)
     if out is None:
         click.echo(output.safe(text), nl=False)
     else:

@@ -54,7 +54,12 @@ def _progress_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @set_option
 @_progress_options
 @click.option("--detach", is_flag=True, help="Submit to the running stack, print the goal id and leave.")
-@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Worker processes, where a stack is started for the run.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Worker processes, where a stack is started for the run.",
+)
 @click.option("--concurrency", type=click.IntRange(1, 4096), metavar="N", help="Nodes that one worker runs at once.")
 @click.option(
     "--pool",

@@ -87,13 +87,19 @@ def _show_node(one: NodeStatus, inputs: Any, whole: Any, parents: list[str], att
     )
     for title, value in (("inputs", inputs), ("error", one.error), ("output", whole)):
         if value is not None:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-            click.echo(f"  {title}")
-            click.echo("\n".join(f"    {line}" for line in output.safe(text).splitlines()))
+            _block(title, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
     if attempts:
         click.echo("  attempts")
         for attempt in attempts:
             click.echo(f"    {_attempt_line(attempt)}")
+        trace = attempts[-1].get("data", {}).get("trace")
+        if trace:
+            _block("trace", trace)
+
+
+def _block(title: str, text: str) -> None:
+    click.echo(f"  {title}")
+    click.echo("\n".join(f"    {line}" for line in output.safe(text).splitlines()))
 
 
 def _fields(*pairs: tuple[str, str]) -> None:
@@ -131,6 +137,7 @@ def _attempt(claim: Event, end: Event | None) -> dict[str, Any]:
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
     spent = output.duration(attempt["ended"] - attempt["started"] if attempt["ended"] else None)
-    data = f"  {output.brief(attempt['data'], 300)}" if attempt.get("data") else ""
+    told = {name: value for name, value in attempt.get("data", {}).items() if name != "trace"}
+    data = f"  {output.brief(told, 300)}" if told else ""
     began, worker = output.clock(attempt["started"]), output.one_line(attempt["worker"] or "")
     return f"#{attempt['attempt'] or '-'} {began}  {attempt['outcome']}  {spent}  {worker}{data}".rstrip()

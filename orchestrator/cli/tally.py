@@ -133,7 +133,7 @@ class Tally:
     def eta_seconds(self, elapsed_seconds: float) -> float | None:
         """Seconds to the end at the pace so far; None while that would be a guess."""
         ended, total = self.ended, len(self.rows)
-        if ended < 5 or ended >= total or self.state is not GoalState.RUNNING:
+        if ended < 5 or ended >= total or elapsed_seconds < 1.0 or self.state is not GoalState.RUNNING:
             return None
         return elapsed_seconds / ended * (total - ended)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
 
 import click
@@ -68,7 +69,7 @@ class PlainView:
 
     def __init__(self) -> None:
         self._shown = ""
-        self._at = float("-inf")
+        self._at = self._noted = float("-inf")
         self._failures = 0
 
     def draw(self, tally: Tally, events: Sequence[Event], elapsed_seconds: float) -> None:
@@ -95,7 +96,9 @@ class PlainView:
             _at(elapsed_seconds, text)
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        if time.monotonic() - self._noted >= 5.0:
+            self._noted = time.monotonic()
+            click.echo(text, err=True)
 
     def close(self) -> None:
         pass
@@ -133,9 +136,10 @@ def frame(tally: Tally, elapsed_seconds: float, note: str = "") -> Group:
 
     title = f"  {output.one_line(tally.title, 60)}" if tally.title and tally.title != tally.goal else ""
     head = Text.assemble((tally.goal, "bold"), title, "  ", (tally.state.value, output.COLOURS.get(tally.state, "")))
-    busiest = sorted(tally.roles.items(), key=lambda item: -sum(item[1].values()))[:_ROLES]
-    width = max((len(role) for role, _ in busiest), default=0)
-    lines = [_role_line(role.ljust(width), counts) for role, counts in busiest if sum(counts.values())]
+    largest = sorted(tally.roles, key=lambda role: -sum(tally.roles[role].values()))[:_ROLES]
+    shown = {role: counts for role, counts in tally.roles.items() if role in largest and any(counts.values())}
+    width = max(map(len, shown), default=0)
+    lines = [_role_line(role.ljust(width), counts) for role, counts in shown.items()]
     room = max(3, shutil.get_terminal_size().lines - len(lines) - 5)
     now = max(tally.at, time.time())
     lines += [_running_line(name, row, now) for name, row in islice(tally.running.items(), room)]
@@ -175,7 +179,9 @@ def _at(elapsed_seconds: float, text: str) -> None:
 
 def _left(tally: Tally, elapsed_seconds: float) -> str:
     left = tally.eta_seconds(elapsed_seconds)
-    return "" if left is None else f", about {output.duration(left)} left"
+    if left is None:
+        return ""
+    return f", about {f'{ceil(left)} s' if left < 60 else output.duration(left)} left"
 
 
 def make_view(kind: str) -> View:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class EventType(StrEnum):
@@ -15,7 +15,7 @@ class EventType(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str = "") -> EventType:
+    def __new__(cls, value: str, meaning: str = "") -> Self:
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -83,7 +83,9 @@ def _join_faults(nodes: Mapping[int, Node], parents: Mapping[str, list[str]], ac
         place, ways = f"nodes[{index}]", len(parents[node.id])
         if isinstance(node.join, int) and node.join > ways:
             remedy = "lower it or add edges"
-            yield Fault(f"{place}.join", f"it waits for {node.join} edges and {ways} come in: it can never fire", remedy)
+            yield Fault(
+                f"{place}.join", f"it waits for {node.join} edges and {ways} come in: it can never fire", remedy
+            )
         if node.join == "any" and not ways:
             yield Fault(f"{place}.join", "it waits for any edge and none comes in: it can never fire", "leave join out")
         wanted = node.upstream_references()
@@ -103,10 +105,12 @@ def _join_faults(nodes: Mapping[int, Node], parents: Mapping[str, list[str]], ac
 def _node_faults(nodes: Mapping[int, Node], raw: Any, limits: Limits) -> Iterable[Fault]:
     for index, node in nodes.items():
         place = f"nodes[{index}]"
-        if node.kind in UNAVAILABLE:
+        if node.kind is not None and node.kind in UNAVAILABLE:
             yield Fault(f"{place}.kind", f"{node.kind.value!r} nodes cannot run: {UNAVAILABLE[node.kind]}")
         if node.kind is NodeKind.MAP and len(node.id) > 64 - _MAP_CHILD_SUFFIX:
-            yield Fault(f"{place}.id", f"a map's id has at most {64 - _MAP_CHILD_SUFFIX} characters, this has {len(node.id)}")
+            yield Fault(
+                f"{place}.id", f"a map's id has at most {64 - _MAP_CHILD_SUFFIX} characters, this has {len(node.id)}"
+            )
         if node.goal is not None:
             try:
                 read_goal(node.goal, limits)
@@ -145,7 +149,9 @@ def _model(model: type[Item], raw: Any, place: str, faults: list[Fault]) -> Item
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        faults.extend(_as_fault(model, detail, place) for detail in error.errors(include_url=False, include_context=False))
+        faults.extend(
+            _as_fault(model, detail, place) for detail in error.errors(include_url=False, include_context=False)
+        )
         return None
 
 

@@ -153,7 +153,7 @@ class Stack:
             self._settled.set()
             while not self._stop.wait(TICK):
                 self._supervisor.tick()
-        except Exception as error:  # noqa: BLE001 (whatever it is, `start` or `wait` raises it)
+        except Exception as error:
             self._fault = error
         finally:
             self._take_down()
@@ -162,7 +162,7 @@ class Stack:
         try:
             self._supervisor.stop_all(self._pause)
             self.layout.state.unlink(missing_ok=True)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self._fault = self._fault or error
         finally:
             self._lock.release()

@@ -18,7 +18,7 @@ def current() -> Lease | None:
     return _CURRENT.get()
 
 
-class running:  # noqa: N801 - used as a statement
+class running:
     """``with running(lease): ...`` sets what `current` answers."""
 
     __slots__ = ("_lease", "_token")

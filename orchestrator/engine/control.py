@@ -129,7 +129,9 @@ def _allowed(goal: str, what: str, outcome: str, wanted: str) -> str:
         return outcome
     if outcome == "gone":
         raise GoalNotFound(f"there is no goal {goal!r}")
-    raise IllegalTransition(f"goal {goal!r} is {outcome}; it cannot be {wanted} ({what} needs a goal that has not ended)")
+    raise IllegalTransition(
+        f"goal {goal!r} is {outcome}; it cannot be {wanted} ({what} needs a goal that has not ended)"
+    )
 
 
 def parse_payload(text: str) -> Any:

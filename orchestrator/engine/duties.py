@@ -67,7 +67,12 @@ class Duties:
 
     def _look(self, goal: str) -> Reaped:
         settings = self.settings
-        ttl = (settings.done_ttl_seconds, settings.failed_ttl_seconds, settings.cancelled_ttl_seconds, settings.building_ttl_seconds)
+        ttl = (
+            settings.done_ttl_seconds,
+            settings.failed_ttl_seconds,
+            settings.cancelled_ttl_seconds,
+            settings.building_ttl_seconds,
+        )
         reaped = self.store.nodes.reap(
             goal,
             most=PER_GOAL,
@@ -91,7 +96,9 @@ class Duties:
         goals = self.store.goals
         self._sweep_cursor, page = goals.open_goals(self._sweep_cursor, self.settings.duty_limit)
         ended = {"DONE", "FAILED", "CANCELLED"}
-        waiting = [goal for goal, record in zip(page, goals.records(page), strict=True) if record.get("state") not in ended]
+        waiting = [
+            goal for goal, record in zip(page, goals.records(page), strict=True) if record.get("state") not in ended
+        ]
         goals.hasten(waiting)
         return f"{len(waiting)} of {len(page)} goals"
 

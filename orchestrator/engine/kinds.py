@@ -76,7 +76,7 @@ def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
             return Done(known.function(**arguments))
         except NodeTimeout:
             raise
-        except Exception as error:  # of the user's code; what is raised outside is ours
+        except Exception as error:
             return failed_by(error)
 
 
@@ -86,7 +86,9 @@ def _wait(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
         return _until_woken(f"signal:{inputs['signal']}", spec)
     seconds = inputs["seconds"]
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= 31_536_000:
-        return Failed("bad input", f"inputs.seconds must be a number of seconds from 0 to a year, got {seconds!r}", final=True)
+        return Failed(
+            "bad input", f"inputs.seconds must be a number of seconds from 0 to a year, got {seconds!r}", final=True
+        )
     return Parked("timer", "done", float(seconds), {"waited_seconds": seconds})
 
 

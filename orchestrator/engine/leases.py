@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.domain.errors import NodeTimeout
 from orchestrator.domain.lease import Lease
@@ -114,7 +114,9 @@ class Keeper:
             if one.lease in lost:
                 one.lost = True
                 if self._held.get((one.lease.goal, one.lease.node)) is one:
-                    log.warning("the lease of %s in %s is lost; its commit will be fenced", one.lease.node, one.lease.goal)
+                    log.warning(
+                        "the lease of %s in %s is lost; its commit will be fenced", one.lease.node, one.lease.goal
+                    )
             else:
                 one.renewed = now
 
@@ -129,7 +131,7 @@ class Keeper:
             act()
 
 
-class time_limit:  # noqa: N801 - used as a statement
+class time_limit:
     """``with time_limit(held, seconds): ...`` raises NodeTimeout in the body when the time is over.
 
     In the main thread by SIGALRM, in a greenlet by gevent, in other threads by the keeper. A body that does not notice
@@ -140,7 +142,7 @@ class time_limit:  # noqa: N801 - used as a statement
         self._held = held
         self._seconds = seconds
         self._alarm = False
-        self._timer: object | None = None
+        self._timer: Any = None
 
     def __enter__(self) -> None:
         if self._seconds is None:
@@ -167,7 +169,7 @@ class time_limit:  # noqa: N801 - used as a statement
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
         if self._timer is not None:
-            self._timer.close()  # type: ignore[attr-defined]
+            self._timer.close()
         self._held.deadline = None
 
 

@@ -58,9 +58,7 @@ class Patcher:
             version = int(record.get("version", 1))
             body, rows = self._plan(goal, wanted, reason or wanted.reason)
             self._store.goals.expect(goal, 1000)
-            outcome, detail, invitations = self._store.goals.patch(
-                goal, version, body, rows, slots=self._slots.json()
-            )
+            outcome, detail, invitations = self._store.goals.patch(goal, version, body, rows, slots=self._slots.json())
             if outcome == "patched":
                 self._sender.invite(invitations)
                 return int(detail)
@@ -79,7 +77,9 @@ class Patcher:
         state = self._store.nodes.states(goal, [node])[0].get("state", "gone")
         if state not in ("BLOCKED", "READY", "WAITING"):
             targets = {edge.target for edge in patch.add_edges} | {target for _, target in patch.drop_edges}
-            place = f"drop_nodes: {node}" if node in patch.drop_nodes else f"edges into {node}" if node in targets else node
+            place = (
+                f"drop_nodes: {node}" if node in patch.drop_nodes else f"edges into {node}" if node in targets else node
+            )
             raise InvalidGoal([Fault(place, f"the node is {state}; only nodes that have not started can be changed")])
 
     def _plan(self, goal: str, patch: Patch, reason: str) -> tuple[str, list[NodeRow]]:
@@ -109,7 +109,9 @@ class Patcher:
             "reason": reason,
             "drop": sorted(dropped),
             "edges": {source: self._out(source, edges, cut, patch) for source in sorted(sources - set(added))},
-            "targets": [self._target(goal, name, alive, added, edges, cut, patch, states) for name in sorted(changed - dropped)],
+            "targets": [
+                self._target(goal, name, alive, added, edges, cut, patch, states) for name in sorted(changed - dropped)
+            ],
         }
         return json.dumps(body), self._rows(added, patch)
 
@@ -163,7 +165,9 @@ class Patcher:
         for edge in patch.add_edges:
             if edge.source in out:
                 out[edge.source].append(edge)
-        inner = [(edge.source, edge.target) for edge in patch.add_edges if edge.source in added and edge.target in added]
+        inner = [
+            (edge.source, edge.target) for edge in patch.add_edges if edge.source in added and edge.target in added
+        ]
         children = graph.successors(added, inner)
         ranks = graph.upward_rank(children, graph.topological_order(children))
         for name, node in added.items():
@@ -196,7 +200,9 @@ def _faults(
         if name not in specs:
             faults.append(Fault(f"drop_nodes[{index}]", f"there is no node {name!r}"))
         elif states[name] not in (*open_states, "WAITING"):
-            faults.append(Fault(f"drop_nodes[{index}]", f"{name!r} is {states[name]}; only what has not started can go"))
+            faults.append(
+                Fault(f"drop_nodes[{index}]", f"{name!r} is {states[name]}; only what has not started can go")
+            )
     for index, pair in enumerate(patch.drop_edges):
         if pair not in edges:
             faults.append(Fault(f"drop_edges[{index}]", f"there is no edge from {pair[0]!r} to {pair[1]!r}"))
@@ -208,7 +214,9 @@ def _faults(
             faults.append(Fault(f"{where}[{index}]", message))
     for index, edge in enumerate(patch.add_edges):
         if (edge.source, edge.target) in edges and (edge.source, edge.target) not in patch.drop_edges:
-            faults.append(Fault(f"add_edges[{index}]", f"there is an edge from {edge.source!r} to {edge.target!r} already"))
+            faults.append(
+                Fault(f"add_edges[{index}]", f"there is an edge from {edge.source!r} to {edge.target!r} already")
+            )
         if edge.when is not None and edge.source in specs:
             remedy = "add a node between them that decides"
             faults.append(Fault(f"add_edges[{index}].when", "an edge out of a stored node takes no condition", remedy))

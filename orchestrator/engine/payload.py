@@ -81,7 +81,9 @@ class Payloads:
             with fsspec.open(reference["url"], "rb") as file:
                 return json.loads(file.read())
         except FileNotFoundError:
-            raise ArtifactMissing(f"{reference['url']} is not there; workers must share CHORDAL_ARTIFACTS_URL") from None
+            raise ArtifactMissing(
+                f"{reference['url']} is not there; workers must share CHORDAL_ARTIFACTS_URL"
+            ) from None
 
     def forget(self, goal: str) -> None:
         """Remove a goal's files."""

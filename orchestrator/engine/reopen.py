@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.domain.condition import Condition
-from orchestrator.domain.graph import topological_order
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition, NodeNotFound
+from orchestrator.domain.graph import topological_order
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.payload import Payloads
 from orchestrator.store.goals import PIECE
@@ -82,7 +82,9 @@ class Reopener:
         if node not in snapshot.tasks:
             raise NodeNotFound(f"goal {goal!r} has no node {node!r}")
         if node not in failed:
-            raise IllegalTransition(f"node {node!r} is {snapshot.tasks[node].get('state')}; only a FAILED node can be retried")
+            raise IllegalTransition(
+                f"node {node!r} is {snapshot.tasks[node].get('state')}; only a FAILED node can be retried"
+            )
         owner = [target for (source, target), letter in snapshot.letters.items() if source == node and letter == "i"]
         items = {
             source for (source, target), letter in snapshot.letters.items()

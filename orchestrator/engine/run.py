@@ -9,18 +9,17 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from orchestrator.domain.condition import Condition
 from orchestrator.domain.errors import NodeTimeout, OutputNotSerialisable
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.retry import backoff
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.ends import Done, Durations, End, Failed, HandBack, Parked, failed_by
+from orchestrator.engine.jobs import Job, Pack, untaken
 from orchestrator.engine.kinds import Kinds, after_park, decode_spec, failure_of
 from orchestrator.engine.leases import Held, Keeper, time_limit
 from orchestrator.settings import Settings
@@ -42,24 +41,6 @@ REDIS_PATIENCE_SECONDS: Final = 60.0
 
 class Stopping(BaseException):
     """The worker is being shut down under the running node."""
-
-
-@dataclass(slots=True)
-class Job:
-    """One claimed node on its way to a commit."""
-
-    claimed: Claimed
-    spec: dict[str, Any]
-    held: Held
-    end: End | None = None
-    seconds: float = 0.0
-    message_is_out: bool = False
-    """The message that a park waits for was sent by someone else."""
-
-    @property
-    def call(self) -> str:
-        """What kind of work it is, for the measured durations."""
-        return self.spec.get("call") or self.spec.get("kind") or ""
 
 
 @dataclass(slots=True)
@@ -97,7 +78,7 @@ class Runner:
         end, ran, linger = time.monotonic() + self.settings.slice_seconds, 0, iter(LINGER_SECONDS)
         step = self._claim(goal, queue, 1, hint, sent_ms)
         while True:
-            self._send(goal, step)
+            self._send(step)
             if step.claims:
                 linger = iter(LINGER_SECONDS)
                 ran += len(step.claims)
@@ -151,7 +132,9 @@ class Runner:
         if pack.started and now - pack.started > PACK_SECONDS and (waiting := pack.take_waiting()):
             for job in waiting:
                 job.end = None
-            self._commit_only(goal, [(job, Result(job.claimed.lease, Outcome.RELEASE, job.claimed.resume)) for job in waiting])
+            self._commit_only(
+                goal, [(job, Result(job.claimed.lease, Outcome.RELEASE, job.claimed.resume)) for job in waiting]
+            )
 
     def _job(self, claimed: Claimed) -> Job:
         job = Job(claimed, decode_spec(claimed.spec), self.keeper.hold(claimed.lease, claimed.lease_ms))
@@ -227,22 +210,28 @@ class Runner:
 
     def _commit(self, goal: str, queue: str, jobs: Sequence[Job], most: int) -> Step:
         results = [(job, self.result(job, job.end)) for job in jobs if job.end is not None]
-        step = self._patiently(
-            lambda: self.store.nodes.commit(
-                goal, [result for _, result in results], worker=self.worker, nonce=secrets.token_hex(6),
-                lease_ms=self._lease_ms, slots=self.slots.json(), queue=queue, most=most,
-            )  # fmt: skip
-        )
+        step = self._patiently(partial(self._commit_once, goal, results, queue, most))
         self._after(goal, results, step)
         return step
 
+    def _commit_once(
+        self, goal: str, results: Sequence[tuple[Job, Result]], queue: str = "default", most: int = 0
+    ) -> Step:
+        return self.store.nodes.commit(
+            goal,
+            [result for _, result in results],
+            worker=self.worker,
+            nonce=secrets.token_hex(6),
+            lease_ms=self._lease_ms,
+            slots=self.slots.json(),
+            queue=queue,
+            most=most,
+        )
+
     def _commit_only(self, goal: str, results: Sequence[tuple[Job, Result]]) -> None:
-        step = self.store.nodes.commit(
-            goal, [result for _, result in results], worker=self.worker, nonce=secrets.token_hex(6),
-            lease_ms=self._lease_ms, slots=self.slots.json(),
-        )  # fmt: skip
+        step = self._commit_once(goal, results)
         self._after(goal, results, step)
-        self._send(goal, step)
+        self._send(step)
 
     def finish(self, lease: Lease, end: End, held: Held | None, message_is_out: bool = False) -> Verdict:
         """Commit a node that a user's Celery task ran."""
@@ -250,7 +239,7 @@ class Runner:
         claimed = Claimed(lease, self._lease_ms, self.store.goals.failures(lease.goal, lease.node), "", "")
         job = Job(claimed, spec, held or Held(lease, self._lease_ms, 0.0, 0), end, message_is_out=message_is_out)
         step = self._commit(lease.goal, "default", [job], 0)
-        self._send(lease.goal, step)
+        self._send(step)
         return step.verdicts[0]
 
     def commit_for(self, lease: Lease, output: Any, error: str | None) -> str:
@@ -285,47 +274,6 @@ class Runner:
         if step.status in ("DONE", "FAILED", "CANCELLED"):
             self.goal_ended(goal)
 
-    def _send(self, goal: str, step: Step) -> None:
+    def _send(self, step: Step) -> None:
         if step.invitations:
             self.sender.invite(step.invitations)
-
-
-class Pack:
-    """Claimed nodes that run one after the other; the watcher may take those that have not started."""
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-        self.started = 0.0
-        self._waiting = deque(jobs)
-        self._lock = threading.Lock()
-
-    def keep_short(self, short: Callable[[Job], bool]) -> None:
-        """Of work not known to be short only the first is run, the rest goes back with the commit."""
-        kept = [job for job in self.jobs if short(job)] or self.jobs[:1]
-        for job in self.jobs:
-            if job not in kept:
-                job.end = HandBack()
-        self._waiting = deque(kept)
-
-    def next(self) -> Job | None:
-        """The job to run now, or None."""
-        with self._lock:
-            self.started = time.monotonic()
-            return self._waiting.popleft() if self._waiting else None
-
-    def take_waiting(self) -> list[Job]:
-        """Every job that has not started; it will not start here."""
-        with self._lock:
-            taken = list(self._waiting)
-            self._waiting.clear()
-            self.jobs = [job for job in self.jobs if job not in taken]
-            return taken
-
-
-def untaken(spec: Mapping[str, Any], output: Any) -> str:
-    """The targets whose `when` does not hold on the output, as the scripts read them: ' a b '."""
-    conditions = spec.get("_when")
-    if not conditions:
-        return ""
-    names = [target for target, raw in conditions.items() if not Condition.model_validate(raw).holds(output)]
-    return f" {' '.join(names)} " if names else ""

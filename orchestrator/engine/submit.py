@@ -35,7 +35,9 @@ class Submitter:
         self._sender = sender
         self._slots = slots
 
-    def submit(self, document: Mapping[str, Any] | Goal, parent: Parent | None = None, limits: Limits = DEFAULT_LIMITS) -> str:
+    def submit(
+        self, document: Mapping[str, Any] | Goal, parent: Parent | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> str:
         """Store a goal and start it; returns its id.
 
         Submitting the same again (same id and content, or same idempotency key whatever the content) returns the same goal. Raises

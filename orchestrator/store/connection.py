@@ -73,7 +73,8 @@ def _sentinel(url: str) -> Any:
         pairs.append((host, int(port or 26379)))
     secret = {"password": options["password"]} if "password" in options else {}
     client = _options() | {"db": int(path or 0)} | secret
-    return Sentinel(pairs, socket_timeout=0.5).master_for(service, **client)
+    sentinel: Any = Sentinel
+    return sentinel(pairs, socket_timeout=0.5).master_for(service, **client)
 
 
 def hide_password(url: str) -> str:

@@ -49,9 +49,10 @@ class FleetStore:
     def config(self, name: str) -> str | None:
         """One of Redis's settings, if the server lets us read it."""
         try:
-            return self._client.config_get(name).get(name)
-        except Exception:  # managed services forbid CONFIG; the caller says that it could not be read
+            value = self._client.config_get(name).get(name)
+        except Exception:
             return None
+        return None if value is None else str(value)
 
     def clock_ms(self) -> int:
         """Redis time in milliseconds."""

@@ -56,7 +56,9 @@ class GoalStore:
         if opened == "exists":
             return []
         if opened != "opened":
-            raise GoalExists(f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out")
+            raise GoalExists(
+                f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out"
+            )
         total, roots, lined = 0, 0, []
         for pieces in _chunks(_chunks(rows, PIECE), PIECES_IN_FLIGHT):
             calls = []
@@ -127,9 +129,7 @@ class GoalStore:
         args = (_time(now_ms), "pause", reason, slots, self._dispatch_ms)
         return str(self._scripts.run("pause", self._keys.pair(goal), args)[0])
 
-    def resume(
-        self, goal: str, reason: str, *, slots: str, now_ms: int | None = None
-    ) -> tuple[str, list[Invitation]]:
+    def resume(self, goal: str, reason: str, *, slots: str, now_ms: int | None = None) -> tuple[str, list[Invitation]]:
         """Claims again: ('resumed', 'unchanged', 'gone' or the state that forbids it, invitations)."""
         args = (_time(now_ms), "resume", reason, slots, self._dispatch_ms)
         outcome, out = self._scripts.run("pause", self._keys.pair(goal), args)
@@ -226,7 +226,8 @@ class GoalStore:
         reply = self._client.xread(stream, count=most, block=min(block_ms, 4000) if block_ms > 0 else None)
         if not reply:
             return []
-        return next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+        entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
+        return [(str(name), dict(fields)) for name, fields in entries]
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

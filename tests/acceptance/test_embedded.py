@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from acceptance.stack_driver import STUBBORN, driven, parts, until, worker
 from click.testing import CliRunner, Result
 
+from acceptance.stack_driver import STUBBORN, driven, parts, until, worker
 from orchestrator.cli.main import chordal
 from orchestrator.domain.errors import RedisNotReachable
 from orchestrator.embedded import binary

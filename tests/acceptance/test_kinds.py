@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.domain.views import GoalStatus
 from orchestrator.wiring import Chordal
 from support.servers import Fleet, until
 
-WORK = '''
+WORK = """
 import os, time
 from orchestrator import current, node
 
@@ -75,7 +76,7 @@ def bad_item(item):
     return item
 
 def secret(): return 1
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,11 @@ def test_a_map_runs_once_per_item_in_order(run: Callable[..., GoalStatus]) -> No
         [
             {"id": "list", "kind": "map", "call": "work:square", "inputs": {"items": list(range(40)), "plus": 1}},
             {"id": "empty", "kind": "map", "call": "work:square", "inputs": {"items": []}},
-            {"id": "sum", "call": "work:add", "inputs": {"a": {"from": "list", "path": "3"}, "b": {"from": "list", "path": "-1"}}},
+            {
+                "id": "sum",
+                "call": "work:add",
+                "inputs": {"a": {"from": "list", "path": "3"}, "b": {"from": "list", "path": "-1"}},
+            },
         ],
         [("list", "sum")],
     )
@@ -143,7 +148,7 @@ def test_a_map_runs_once_per_item_in_order(run: Callable[..., GoalStatus]) -> No
     assert status.total == 43
 
 
-def test_a_failed_item_fails_its_map_and_says_which(run: Callable[..., GoalStatus], chordal: Chordal) -> None:
+def test_a_failed_item_fails_its_map_and_says_which(run: Callable[..., GoalStatus]) -> None:
     status = run([{"id": "m", "kind": "map", "call": "work:bad_item", "inputs": {"items": [1, 2, 3]}}])
     assert status.state is GoalState.FAILED
     assert status.nodes["m"].state is NodeState.FAILED
@@ -265,7 +270,10 @@ def test_waits_signals_and_approvals_hold_no_worker(chordal: Chordal) -> None:
 
 
 def test_a_sub_goal_is_a_goal_of_its_own(run: Callable[..., GoalStatus], chordal: Chordal) -> None:
-    inner = {"nodes": [{"id": "x", "call": "work:add", "inputs": {"a": 4}}, {"id": "y"}], "edges": [{"source": "y", "target": "x"}]}
+    inner = {
+        "nodes": [{"id": "x", "call": "work:add", "inputs": {"a": 4}}, {"id": "y"}],
+        "edges": [{"source": "y", "target": "x"}],
+    }
     status = run(
         [
             {"id": "sub", "kind": "goal", "goal": inner},
@@ -286,7 +294,12 @@ def test_cancel_reaches_running_parked_and_child_nodes(chordal: Chordal) -> None
         {"id": "wait", "kind": "approval"}, {"id": "sub", "kind": "goal", "goal": inner}, {"id": "after"},
     ]  # fmt: skip
     goal = chordal.submit({"nodes": nodes, "edges": [{"source": "nap", "target": "after"}]})
-    until(lambda: chordal.summary(goal).counts[NodeState.WAITING] == 2 and chordal.summary(goal).counts[NodeState.RUNNING], what="parked")
+    until(
+        lambda: (
+            chordal.summary(goal).counts[NodeState.WAITING] == 2 and chordal.summary(goal).counts[NodeState.RUNNING]
+        ),
+        what="parked",
+    )
     assert chordal.cancel(goal, "enough") == "cancelled"
     status = chordal.status(goal)
     assert status.state is GoalState.CANCELLED
@@ -299,7 +312,10 @@ def test_cancel_reaches_running_parked_and_child_nodes(chordal: Chordal) -> None
 
 def test_pause_lets_running_nodes_finish_and_claims_nothing(chordal: Chordal) -> None:
     goal = chordal.submit(
-        {"nodes": [{"id": "a", "call": "work:nap", "inputs": {"seconds": 0.5}}, {"id": "b"}], "edges": [{"source": "a", "target": "b"}]}
+        {
+            "nodes": [{"id": "a", "call": "work:nap", "inputs": {"seconds": 0.5}}, {"id": "b"}],
+            "edges": [{"source": "a", "target": "b"}],
+        }
     )
     until(lambda: chordal.summary(goal).counts[NodeState.RUNNING], what="a runs")
     assert chordal.pause(goal, "lunch") == "paused"
@@ -351,7 +367,10 @@ def test_a_patch_changes_a_running_plan_or_nothing(chordal: Chordal) -> None:
 
 def test_large_outputs_travel_by_reference(run: Callable[..., GoalStatus], chordal: Chordal) -> None:
     status = run(
-        [{"id": "big", "call": "work:big", "inputs": {"n": 200_000}}, {"id": "size", "call": "work:size", "inputs": {"text": {"from": "big"}}}],
+        [
+            {"id": "big", "call": "work:big", "inputs": {"n": 200_000}},
+            {"id": "size", "call": "work:size", "inputs": {"text": {"from": "big"}}},
+        ],
         [("big", "size")],
     )
     assert status.nodes["size"].output == 200_000
@@ -359,11 +378,11 @@ def test_large_outputs_travel_by_reference(run: Callable[..., GoalStatus], chord
     assert chordal.output(status.goal_id, "big") == "x" * 200_000
 
 
-def test_lanes_run_one_at_a_time_in_order(run: Callable[..., GoalStatus], chordal: Chordal) -> None:
+def test_lanes_run_one_at_a_time_in_order(run: Callable[..., GoalStatus]) -> None:
     nodes = [{"id": f"n{index}", "call": "work:nap", "inputs": {"seconds": 0.05}, "lane": "row"} for index in range(6)]
     status = run(nodes)
     spans = [(status.nodes[f"n{index}"].started, status.nodes[f"n{index}"].ended) for index in range(6)]
-    assert all(one[1] <= two[0] for one, two in zip(spans, spans[1:], strict=False)), spans
+    assert all(one[1] <= two[0] for one, two in pairwise(spans)), spans
 
 
 def test_a_deadline_ends_the_goal(run: Callable[..., GoalStatus]) -> None:

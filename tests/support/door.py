@@ -74,6 +74,10 @@ class Door:
             raise GoalNotFound(f"there is no goal {goal!r}")
         return self.statuses[goal]
 
+    def summary(self, goal: str) -> GoalStatus:
+        self._note("summary", goal)
+        return self.statuses[goal]
+
     def list(self, limit: int = 50, state: GoalState | None = None, owner: str | None = None) -> Sequence[GoalStatus]:
         self._note("list", limit, state, owner)
         return [*self.statuses.values()]

@@ -69,7 +69,12 @@ def lua_faults(paths: Iterable[Path]) -> Iterator[str]:
         if not said:
             yield f"{_name(path)}: it has no header that says what it is for"
         elif not part:
-            wanted = {"its own name": f"-- {path.stem}", "KEYS": "-- KEYS ", "ARGV": "-- ARGV ", "Returns": "-- Returns "}
+            wanted = {
+                "its own name": f"-- {path.stem}",
+                "KEYS": "-- KEYS ",
+                "ARGV": "-- ARGV ",
+                "Returns": "-- Returns ",
+            }
             missing = [what for what, mark in wanted.items() if mark not in said]
             if missing:
                 yield f"{_name(path)}: its header does not say {', '.join(missing)}"

@@ -147,9 +147,22 @@ class Fleet:
             assert process.poll() is None, proc.text()
         return proc
 
-    def worker(self, name: str = "w1", *argv: str, pool: str = "prefork", slots: int = 2, app: str = "orchestrator") -> Proc:
+    def worker(
+        self, name: str = "w1", *argv: str, pool: str = "prefork", slots: int = 2, app: str = "orchestrator"
+    ) -> Proc:
         """A worker, up to its heartbeat."""
-        options = ["-n", f"{name}@test", "-c", str(slots), "-P", pool, "-l", "INFO", "--without-gossip", "--without-mingle"]
+        options = [
+            "-n",
+            f"{name}@test",
+            "-c",
+            str(slots),
+            "-P",
+            pool,
+            "-l",
+            "INFO",
+            "--without-gossip",
+            "--without-mingle",
+        ]
         return self.start("worker", *options, *argv, app=app, wait_for=" ready.")
 
     def beat(self) -> Proc:

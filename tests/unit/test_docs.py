@@ -7,16 +7,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import describe
-import generate
 import jsonschema
 import pytest
 from pydantic import BaseModel
 
+import describe
+import generate
 from orchestrator.domain import dag, states
 from orchestrator.domain.condition import Condition
+from orchestrator.domain.document import parse_json, parse_yaml
 from orchestrator.domain.events import EventType
 from orchestrator.domain.limits import Limits
+from orchestrator.domain.validate import read_goal
 from orchestrator.settings import Settings
 from orchestrator.store.keys import CATALOGUE
 from support.house import ROOT, files
@@ -78,7 +80,9 @@ def test_every_page_can_be_reached_from_the_index() -> None:
         path = left.pop()
         if path not in seen and path.suffix == ".md":
             seen.add(path)
-            targets = (target.partition("#")[0] for target in LINK.findall(path.read_text("utf-8")) if ":" not in target)
+            targets = (
+                target.partition("#")[0] for target in LINK.findall(path.read_text("utf-8")) if ":" not in target
+            )
             left += [(path.parent / target).resolve() for target in targets if target]
     assert {path for path in PAGES if (ROOT / "docs") in path.parents} <= seen
 
@@ -124,6 +128,13 @@ def test_every_field_of_the_format_is_there_with_its_meaning(model: type[BaseMod
 
 def test_every_limit_is_there_with_its_meaning() -> None:
     assert set(Limits.__dataclass_fields__) <= set(describe.attribute_docs(Limits))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_goal_that_a_page_shows_is_valid(path: Path) -> None:
+    for language, text in re.findall(r"^```(json|yaml)\n(.+?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        if "nodes" in text:
+            read_goal(parse_json(text) if language == "json" else parse_yaml(text))
 
 
 def test_the_schema_accepts_what_the_page_shows_and_refuses_what_the_reader_refuses() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
-import generate
 import pytest
 
+import generate
 from orchestrator.cli.context import Command
 from orchestrator.cli.exits import ExitCode
 from orchestrator.cli.main import chordal

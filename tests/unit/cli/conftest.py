@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
-from support.door import Door, Run
 
 from orchestrator.cli.main import chordal as chordal_group
+from support.door import Door, Run
 
 
 @pytest.fixture

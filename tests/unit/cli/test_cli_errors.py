@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from support.door import Door, Run
 
 from orchestrator.cli.exits import ExitCode, of_outcome
 from orchestrator.domain.errors import (
@@ -18,6 +17,7 @@ from orchestrator.domain.errors import (
     RedisNotReachable,
 )
 from orchestrator.domain.states import GoalState
+from support.door import Door, Run
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from support.door import Door, Run, make_event, make_status
 
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import Check, NodeStatus
+from support.door import Door, Run, make_event, make_status
 
 N = NodeState
 

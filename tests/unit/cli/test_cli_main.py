@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import click
 import pytest
 from click.testing import CliRunner
-from support.door import Door, Run, make_status
 
 from orchestrator.cli.main import SECTIONS, celery_goal
 from orchestrator.cli.main import chordal as group
 from orchestrator.domain.states import NodeState
+from support.door import Door, Run, make_status
 
 HEAVY = ("pydantic", "redis", "celery", "rich", "yaml")
 

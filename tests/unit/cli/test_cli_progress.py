@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 from rich.console import Console
-from support.door import Door, make_event, make_status
 
 from orchestrator.cli import follow
 from orchestrator.cli.follow import Follower, Parting
@@ -17,6 +16,7 @@ from orchestrator.cli.views import JsonView, PlainView, frame
 from orchestrator.domain.errors import GoalNotFound, RedisNotReachable
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState, NodeState
+from support.door import Door, make_event, make_status
 
 N = NodeState
 
@@ -157,6 +157,22 @@ def test_following_passes_an_earlier_end_and_stops_at_the_last(door: Door) -> No
     assert Follower(cast(Any, door), Tally("g1"), view).run() is Parting.OVER
     assert [event.type for event in view.seen] == kinds
     assert view.closed
+
+
+def test_an_end_without_an_event_is_noticed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "IDLE_SECONDS", 0.0)
+    door.statuses["g1"] = make_status(state=GoalState.DONE)
+    assert Follower(cast(Any, door), Tally("g1"), Recorder()).run() is Parting.OVER
+
+
+def test_a_stale_tally_is_refreshed_from_the_status(door: Door) -> None:
+    door.statuses["g1"] = make_status(state=GoalState.DONE, a=N.DONE)
+    door.pages = [make_event(1, "node.expanded", "a", items=2)]
+    tally = Tally("g1")
+    follower = Follower(cast(Any, door), tally, Recorder())
+    follower._checked -= 2.0
+    assert follower.run() is Parting.OVER
+    assert tally.counts == {N.DONE: 1}
 
 
 def test_following_ends_when_the_time_is_up(door: Door) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from support.door import Door, Run, make_event, make_status
 
 from orchestrator.cli import ground
 from orchestrator.cli.load import read_source
@@ -20,6 +19,7 @@ from orchestrator.domain.errors import RedisNotReachable
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import NodeStatus
 from orchestrator.settings import Settings
+from support.door import Door, Run, make_event, make_status
 
 N = NodeState
 
@@ -166,11 +166,10 @@ class FakeStack:
         FakeStack.made = {"settings": settings, **more}
         self.redis_url = "unix:///x"
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         FakeStack.made["path"] = os.environ["PYTHONPATH"].split(os.pathsep)[0]
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
         FakeStack.made["stopped"] = True
 
 

@@ -12,8 +12,8 @@ from itertools import count
 from typing import IO
 
 import pytest
-from audit_chaos import ChaosView, busiest, descendants, kill_tree, parents
 
+from audit_chaos import ChaosView, busiest, descendants, kill_tree, parents
 from orchestrator.cli.tally import Tally
 from orchestrator.cli.views import View
 from orchestrator.domain.events import Event

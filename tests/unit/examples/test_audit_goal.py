@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+
 from audit_record import titles_of
 from goal import PROJECT, goal
-from support.audit_samples import audit_of, write_tree
-
 from orchestrator.domain.dag import NodeKind
 from orchestrator.domain.graph import depth, successors, topological_order
 from orchestrator.domain.validate import read_goal
+from support.audit_samples import audit_of, write_tree
 
 RANDOM = PROJECT / "examples" / "random"
 
@@ -44,6 +44,26 @@ def test_the_defaults_are_this_project_and_a_folder_here(tmp_path: Path, monkeyp
 def test_wrong_settings_are_told(settings: dict[str, str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         goal(**settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b'[project]\nname = "my-thing"\n', "my-thing"),
+        (b'[project]\nname = "<script>"\n', "tree"),
+        (b"[project]\nname = [1]\n", "tree"),
+        (b"project = 1\n", "tree"),
+        (b"[[[", "tree"),
+        (b"\xff", "tree"),
+        (None, "tree"),
+    ],
+)
+def test_a_tree_is_called_what_it_calls_itself(tmp_path: Path, content: bytes | None, name: str) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    if content is not None:
+        (tree / "pyproject.toml").write_bytes(content)
+    assert goal(str(tree))["title"] == f"Audit of {name}"
 
 
 def test_items_are_called_by_what_they_are_about(tmp_path: Path) -> None:

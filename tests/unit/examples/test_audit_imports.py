@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from audit_imports import build_graph, find_cycles, strongly_connected
 from audit_model import ImportGraph
 from support.audit_samples import reports, write_tree
@@ -83,6 +84,21 @@ def test_scripts_import_their_siblings_by_bare_name_and_packages_do_not(tmp_path
         },
     )
     assert pairs(found) == {("scripts.run", "scripts.helper", "import")}
+
+
+def test_a_script_in_another_folder_is_found_by_its_bare_name_if_that_is_clear(tmp_path: Path) -> None:
+    found = graph(
+        tmp_path,
+        {
+            "scripts/helper.py": "",
+            "one/twice.py": "",
+            "two/twice.py": "",
+            "json/json.py": "",
+            "tests/test_it.py": "import helper\nimport twice\nimport json\n",
+        },
+    )
+    assert pairs(found) == {("tests.test_it", "scripts.helper", "import")}
+    assert found["third_party"] == [{"name": "twice", "count": 1}]
 
 
 def test_third_party_packages_are_counted_by_module(tmp_path: Path) -> None:

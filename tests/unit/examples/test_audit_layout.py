@@ -6,6 +6,7 @@ import random
 from itertools import combinations
 
 import pytest
+
 from audit_gantt_svg import lanes_of, ticks
 from audit_layout import WIDTH, grouped, lay_out, layered, short_name
 from audit_run import Attempt, Outcome

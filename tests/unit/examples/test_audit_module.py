@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import audit_lint
 import audit_metrics
 import audit_module
-import pytest
 from audit_model import ModuleRef, ModuleReport
 from support.audit_samples import reports, write_tree
 
@@ -145,6 +146,12 @@ def test_a_file_that_is_gone_is_a_finding(tmp_path: Path) -> None:
 def test_deep_nesting_that_still_parses_is_measured(tmp_path: Path) -> None:
     source = "".join(f"{' ' * depth}if x:\n" for depth in range(90)) + " " * 90 + "pass\n"
     assert analyse(tmp_path, source)["lines"] == 91
+
+
+def test_a_very_long_table_costs_no_index_and_no_time(tmp_path: Path) -> None:
+    report = analyse(tmp_path, "x = [\n" + "    1,\n" * 20_000 + "]\n")
+    assert report["maintainability"] is None
+    assert report["lines"] == 20_002
 
 
 def test_long_and_tangled_functions_are_found(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
 from audit_gantt_svg import gantt_svg
 from audit_graph_svg import MAX_MODULES, graph_svg
 from audit_html import MAX_FINDINGS, page

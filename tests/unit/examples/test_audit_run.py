@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from audit_model import Audit, Scan
 from audit_run import Outcome, RunEvent, RunRecord, attempts, critical_path, facts, map_of
 from audit_scan import scan_tree

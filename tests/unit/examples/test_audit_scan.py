@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from audit_scan import MAX_BYTES, scan_tree
 from support.audit_samples import write_tree
 

@@ -1,0 +1,1 @@
+"""Measure Chordal, beside plain Celery, in one run: ``python -m bench``."""
