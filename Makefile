@@ -69,7 +69,7 @@ house: $(STAMP)
 	@$(BIN)/python -P tests/support/house.py
 
 bench: $(STAMP) ## Measure, beside plain Celery (ARGS="--help" lists the workloads)
-	@$(BIN)/python bench/run.py $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 chaos: $(STAMP) ## Kill, pause and restart everything, slow cases included
 	@$(BIN)/python -P -m pytest tests/chaos -m "not soak" $(ARGS)

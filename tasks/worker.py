@@ -52,7 +52,8 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def _beat(self, consumer: Any, worker: Worker) -> None:
         dispatcher = consumer.event_dispatcher
-        _events_on.value = int(bool(dispatcher and dispatcher.enabled))
+        # Without -E the dispatcher is on all the same, for worker heartbeats only; Flower adds the group `task`.
+        _events_on.value = int(bool(dispatcher and dispatcher.enabled and dispatcher.groups != {"worker"}))
         try:
             chordal().store.fleet.beat(worker)
         except ConnectionFailed as error:

@@ -75,7 +75,7 @@ def header(found: GoalSummary) -> None:
     title = f" {output.one_line(found.title, 80)}" if found.title and found.title != found.goal_id else ""
     click.echo(f"{click.style(found.goal_id, bold=True)}{title}: {output.state(found.state)}, {_time(found)}")
     reason = f" ({output.one_line(found.reason, 300)})" if found.reason else ""
-    click.echo(f"{found.total:,} nodes: {output.counted(found.counts)}{reason}")
+    click.echo(f"{found.total:,} node{'s' if found.total != 1 else ''}: {output.counted(found.counts)}{reason}")
 
 
 def _time(found: GoalSummary) -> str:

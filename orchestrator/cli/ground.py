@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -58,11 +58,29 @@ def ground(settings: Settings, source: Source, shape: Shape, start: bool) -> Ite
     Raises RedisNotReachable where a given Redis is away, a click error where nothing may be started, and what
     `embedded.stack.Stack` raises.
     """
-    if _stack_is_there(settings):
-        yield Ground(settings, ours=False)
-        return
-    if not start:
-        raise click.UsageError(f"--detach needs a stack that goes on by itself; start one with: {again('up')}")
+    with ExitStack() as exits:
+        yield _enter(exits, settings, source, shape, start)
+
+
+def _enter(exits: ExitStack, settings: Settings, source: Source, shape: Shape, start: bool) -> Ground:
+    from orchestrator.embedded.errors import DirectoryBusy
+
+    for tries_left in (2, 1, 0):
+        if _stack_is_there(settings):
+            return Ground(settings, ours=False)
+        if not start:
+            raise click.UsageError(f"--detach needs a stack that goes on by itself; start one with: {again('up')}")
+        try:
+            return exits.enter_context(_own(settings, source, shape))
+        except DirectoryBusy:
+            # Someone else was first: theirs will do, if it is on the same Redis.
+            if settings.redis_url is not None or not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def _own(settings: Settings, source: Source, shape: Shape) -> Iterator[Ground]:
     from orchestrator.embedded.stack import Stack
 
     with _importable(source.folder):
@@ -83,18 +101,19 @@ def ground(settings: Settings, source: Source, shape: Shape, start: bool) -> Ite
 
 def _stack_is_there(settings: Settings) -> bool:
     if settings.redis_url is not None:
-        return _becomes_true(lambda: client(settings).live_workers() > 0, WORKER_PATIENCE_SECONDS)
+        door = client(settings)
+        return _becomes_true(lambda: door.live_workers() > 0, WORKER_PATIENCE_SECONDS)
+    from orchestrator.embedded.layout import Layout
+    from orchestrator.embedded.lock import holder
     from orchestrator.embedded.records import running
 
-    info = running(settings.data_dir)
-    if info is None:
-        return False
+    lock = Layout.of(settings.data_dir).lock
 
-    def ready() -> bool:
-        now = running(settings.data_dir)
-        return now is None or now.ready
+    def settled() -> bool:
+        info = running(settings.data_dir)
+        return info.ready if info else holder(lock) is None
 
-    _becomes_true(ready, START_PATIENCE_SECONDS)
+    _becomes_true(settled, START_PATIENCE_SECONDS)
     return running(settings.data_dir) is not None
 
 

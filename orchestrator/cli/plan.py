@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +28,15 @@ FORMATS: Final = ("text", "mermaid", "dot", "svg", "json")
 def plan(path: str, form: str, as_json: bool, out: Path | None, values: dict[str, Any]) -> None:
     """Show a goal's chains, chords and critical path. Needs no Redis; nothing runs."""
     from orchestrator.cli.load import read_source
-
-    goal = read_source(path, values).goal
     from orchestrator.compile.plan import compile as compile_goal
     from orchestrator.compile.render import render
 
-    text = render(compile_goal(goal), goal, "json" if as_json else form)
-    if out is None:
+    goal = read_source(path, values).goal
+    form = "json" if as_json else form
+    text = render(compile_goal(goal), goal, form)
+    if out is None and form == "json":
+        click.echo(json.dumps(json.loads(text), indent=2))  # ASCII: `safe` would break JSON's own escapes
+    elif out is None:
         click.echo(output.safe(text), nl=False)
     else:
         out.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,7 @@ class _Run:
         self._source, self._shape, self._detach, self._as_json = source, shape, detach, as_json
         self._progress, self._timeout = progress, timeout_seconds
         self._goal: str | None = None
+        self._began = 0.0
 
     def go(self) -> None:
         from orchestrator.cli.ground import ground
@@ -139,7 +141,9 @@ class _Run:
         from orchestrator.cli.views import make_view
 
         door = client(place.settings)
-        goal = self._goal = self._goal or door.submit(self._source.goal)
+        if self._goal is None:
+            self._goal, self._began = door.submit(self._source.goal), time.monotonic()
+        goal, elapsed = self._goal, time.monotonic() - self._began
         if self._detach:
             return output.json_line(door.status(goal).as_json()) if self._as_json else click.echo(goal)
         tally = Tally(goal, self._source.goal.title)
@@ -147,7 +151,7 @@ class _Run:
             (node.id, role_of(node.id, node.agent or node.queue or ""), node.title) for node in self._source.goal.nodes
         )
         view = make_view(self._progress)
-        parting = Follower(door, tally, view, timeout_seconds=self._timeout, give_up=place.is_gone).run()
+        parting = Follower(door, tally, view, elapsed, self._timeout, place.is_gone).run()
         return _part(door, goal, parting, self._as_json, place.ours)
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ def naps(folder: Path, count: int, seconds: float) -> list[dict[str, object]]:
 def starts(folder: Path) -> Counter[str]:
     path = folder / "starts"
     return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+def progressed(chordal: Chordal, goal: str, before: int) -> bool:
+    summary = chordal.summary(goal)
+    return summary.terminal or summary.counts[NodeState.DONE] > before
 
 
 def ended(chordal: Chordal, goal: str, seconds: float = 40) -> None:
@@ -183,12 +189,7 @@ def test_forgotten_scripts_are_loaded_again(fleet: Callable[..., Fleet]) -> None
     for _ in range(5):
         chordal.store.client.script_flush()
         before = chordal.summary(goal).counts[NodeState.DONE]
-        until(
-            lambda before=before: (
-                chordal.summary(goal).counts[NodeState.DONE] > before or chordal.summary(goal).terminal
-            ),
-            what="progress",
-        )
+        until(partial(progressed, chordal, goal, before), what="progress")
     ended(chordal, goal)
 
 

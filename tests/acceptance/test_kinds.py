@@ -381,7 +381,8 @@ def test_large_outputs_travel_by_reference(run: Callable[..., GoalStatus], chord
 def test_lanes_run_one_at_a_time_in_order(run: Callable[..., GoalStatus]) -> None:
     nodes = [{"id": f"n{index}", "call": "work:nap", "inputs": {"seconds": 0.05}, "lane": "row"} for index in range(6)]
     status = run(nodes)
-    spans = [(status.nodes[f"n{index}"].started, status.nodes[f"n{index}"].ended) for index in range(6)]
+    names = [f"n{index}" for index in range(6)]
+    spans = [(node.started or 0.0, node.ended or 0.0) for node in map(status.nodes.__getitem__, names)]
     assert all(one[1] <= two[0] for one, two in pairwise(spans)), spans
 
 

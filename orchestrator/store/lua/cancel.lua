@@ -6,7 +6,7 @@
 --@include base
 --@include graph
 --@include finish
-if not goal_state then return 'gone' end
+if not goal_state or call('HEXISTS', G, 'building') == 1 then return 'gone' end
 if goal_state == 'CANCELLED' or goal_state == 'DONE' or goal_state == 'FAILED' then return 'ended' end
 if not cancelling then
   if ARGV[4] ~= '1' then return 'idle' end

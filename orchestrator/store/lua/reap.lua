@@ -13,6 +13,7 @@
 if not goal_state then return { -1, {}, {}, 'remove' } end
 local ended = terminal_due()
 if ended then return ended end
+if cancelling then return { int(now + 1000), {}, {}, 'cancel' } end
 local most = tonumber(ARGV[2])
 local lost = reap_leases(most, tonumber(ARGV[3]))
 local woken = fire_timers(most)

@@ -2,13 +2,14 @@
 -- KEYS  1 dag:{goal}   2 task:{goal}
 -- ARGV  1 now   2 seal   3 slots JSON   4 dispatch ms, then for each node: id, state it must be in, edges that must still
 --       fire, edges still open, items left of a map or ''
--- Returns {outcome, invitations}: 'stored', 'retried', 'changed' (a node is in another state: read again), or the goal's
---   state if that is not FAILED
+-- Returns {outcome, invitations}: 'stored', 'retried', 'changed' (a node is in another state: read again), the goal's
+--   state if that is not FAILED, or 'CANCELLED' if its deadline cancelled nodes, which never run again
 --@include base
 --@include graph
 --@include finish
 --@include invite
 if goal_state ~= 'FAILED' or cancelling then return { goal_state or 'gone', {} } end
+if tonumber(call('HGET', G, 'n:CANCELLED') or '0') > 0 then return { 'CANCELLED', {} } end
 for at = 5, #ARGV, 5 do
   if call('HGET', task(ARGV[at]), 'state') ~= ARGV[at + 1] then return { 'changed', {} } end
 end

@@ -7,7 +7,6 @@
 --@include finish
 --@include invite
 if not goal_state then return { 0, {} } end
-local item = call('LPOP', RIPPLE)
-if item then pending[1] = cjson.decode(item) end
+for index, item in ipairs(call('LPOP', RIPPLE, 1000) or {}) do pending[index] = cjson.decode(item) end
 flush()
 return { call('LLEN', RIPPLE) > 0 and 1 or 0, invitations(ARGV[2], ARGV[3]) }

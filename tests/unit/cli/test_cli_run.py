@@ -18,6 +18,7 @@ from orchestrator.cli.load import read_source
 from orchestrator.domain.errors import RedisNotReachable
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import NodeStatus
+from orchestrator.embedded.errors import DirectoryBusy
 from orchestrator.settings import Settings
 from support.door import Door, Run, make_event, make_status
 
@@ -231,3 +232,18 @@ def test_detach_without_a_stack_is_refused(chordal: Run, goal_file: str, tmp_pat
     result = chordal("run", goal_file, "--detach", "--data-dir", str(tmp_path))
     assert result.exit_code == 2
     assert f"chordal --data-dir {tmp_path} up" in result.stderr
+
+
+@pytest.mark.usefixtures("door")
+def test_when_someone_else_was_first_their_stack_is_used(
+    goal_file: str, tmp_path: Path, stacks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: FakeStack) -> None:
+        stacks["running"] = SimpleNamespace(ready=True)
+        raise DirectoryBusy(tmp_path, None, None, None)
+
+    monkeypatch.setattr(FakeStack, "start", start)
+    assert not enter(Settings(redis_url=None, data_dir=tmp_path), goal_file).ours
+    stacks["running"] = None
+    with pytest.raises(DirectoryBusy):
+        enter(Settings(redis_url="redis://h", data_dir=tmp_path), goal_file)

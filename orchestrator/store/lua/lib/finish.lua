@@ -28,6 +28,7 @@ end
 local function end_goal(state, reason)
   call('HSET', G, 'state', state, 'ended', int(now), 'reason', reason)
   call('HDEL', G, 'cancelling')
+  call('DEL', RIPPLE) -- what is left there leads to nodes that have ended; a retry must not find it
   emit('goal.' .. string.lower(state), '', '', '', '', reason ~= '' and cjson.encode({ reason = reason }) or '')
   goal_state = state
 end
