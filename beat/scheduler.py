@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from types import SimpleNamespace
 from typing import Any, Final
 
-from redbeat.schedulers import RedBeatScheduler
+from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock
 
+from orchestrator.store.connection import ConnectionFailed, LockLost
 from orchestrator.wiring import Chordal, connect
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,25 @@ class Scheduler(RedBeatScheduler):
         }
         app.conf.beat_schedule = {**(app.conf.beat_schedule or {}), **entries}
         super().__init__(app, *args, **kwargs)
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        """One round. Beat outlives a Redis that is away, and stands in line again when it lost the lock."""
+        try:
+            return super().tick(*args, **kwargs)
+        except ConnectionFailed as error:
+            log.warning("Redis is away (%s); beat waits for it", error)
+        except LockLost:
+            log.warning("another beat has taken over; this one stands by")
+            self.lock = None
+            acquire_distributed_beat_lock(SimpleNamespace(scheduler=self))
+        return self.max_interval
+
+    def close(self) -> None:
+        """End; the lock is given back if Redis is there to take it."""
+        try:
+            super().close()
+        except (*ConnectionFailed, LockLost) as error:
+            log.warning("the lock of beat could not be given back (%s); it runs out", error)
 
     def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
         """Carry a duty out when it is due, without a line in the log a second; the user's entries go their usual way."""

@@ -56,8 +56,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
     transport: dict[str, Any] = {
         # Invitations are hints and recovery is by lease, so redelivery by visibility is only a last resort (and harmless).
         "visibility_timeout": 3600,
-        # One list a queue instead of four: priority is decided by our scripts, not by the broker.
-        "priority_steps": [0],
+        # Four lists a queue, for the bands of goals' priorities (`wiring.band`); inside a goal our scripts decide.
+        "priority_steps": [0, 3, 6, 9],
+        "queue_order_strategy": "priority",
         "socket_keepalive": True,
     }
     if "sentinel://" in broker:
@@ -97,8 +98,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "beat_max_loop_interval": 1,
         "redbeat_redis_url": _redbeat_url(settings),
         "redbeat_lock_timeout": 6,
-        # Redis may be away for a while; beat then waits instead of ending.
-        "redbeat_redis_options": {"retry_period": 60},
         "redbeat_key_prefix": f"{settings.key_prefix}redbeat:",
     }
 

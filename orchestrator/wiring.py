@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -33,6 +34,8 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
+log = logging.getLogger(__name__)
+
 RUN_TASK: Final = "tasks.node.run"
 MARK: Final[Mapping[str, Any]] = {
     "task": "chordal.node",
@@ -45,8 +48,16 @@ MARK: Final[Mapping[str, Any]] = {
 """The tiny chord that a user's task message carries: Celery then calls our backend where it would count the chord."""
 
 
+def band(priority: int) -> int:
+    """The broker's list for a goal's priority: one each for 0, 1-9, 10-99 and 100 or more; Redis serves the lowest first."""
+    return 9 - 3 * min(3, len(str(priority)) if priority > 0 else 0)
+
+
 class CelerySender:
-    """Publishes messages through Celery, by task name."""
+    """Publishes messages through Celery, by task name.
+
+    A message that cannot be sent is only logged: what Redis holds is the truth, and beat sends it again.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -54,11 +65,12 @@ class CelerySender:
     def invite(self, invitations: Iterable[Invitation]) -> None:
         """Send one invitation each."""
         for one in invitations:
-            self._app.send_task(
+            self._send(
                 RUN_TASK,
                 args=(one.goal, one.queue, one.node, one.sent_ms),
                 task_id=one.task_id,
                 queue=one.queue,
+                priority=band(one.priority),
                 ignore_result=True,
                 argsrepr=f"({one.goal}, {one.node})",
                 kwargsrepr="{}",
@@ -69,7 +81,7 @@ class CelerySender:
         options: dict[str, Any] = {"queue": task.queue} if task.queue else {}
         if task.time_limit:
             options["time_limit"] = task.time_limit
-        self._app.send_task(
+        self._send(
             task.name,
             args=task.args,
             kwargs=dict(task.kwargs),
@@ -80,6 +92,12 @@ class CelerySender:
             kwargsrepr="{}",
             **options,
         )
+
+    def _send(self, name: str, **message: Any) -> None:
+        try:
+            self._app.send_task(name, **message)
+        except (OperationalError, *ConnectionFailed) as error:
+            log.warning("the message %s was not sent (%s); beat will send it again", message["task_id"], error)
 
 
 class Chordal:

@@ -12,6 +12,7 @@ from celery import Celery, bootsteps, signals
 
 from orchestrator.backend import adopt, guard_all
 from orchestrator.engine.jobs import Job
+from orchestrator.engine.run import Observer
 from orchestrator.engine.registry import REGISTRY
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.fleet import Worker
@@ -79,7 +80,7 @@ class RunOnEvents:
     def __init__(self, app: Celery, hostname: str) -> None:
         self._app = app
         self._hostname = hostname
-        self._message = ""
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
 
     def started(self, job: Job) -> None:
         """A node starts."""
@@ -112,8 +113,26 @@ class RunOnEvents:
         return str(task.request.id) if task is not None else ""
 
     def _send(self, job: Job, kind: str, **details: Any) -> None:
-        with self._app.events.default_dispatcher(hostname=self._hostname) as dispatcher:
-            dispatcher.send(kind, uuid=self._name(job), **details)
+        self._waiting.append((kind, {"uuid": self._name(job), "timestamp": time.time(), **details}))
+
+    def flush(self) -> None:
+        """Send what has gathered as one message: an event a message would cost more than a short node."""
+        batch, self._waiting = self._waiting, []
+        if not batch:
+            return
+        with (
+            self._app.producer_pool.acquire(block=True) as producer,
+            self._app.events.Dispatcher(
+                producer.connection,
+                self._hostname,
+                channel=producer.channel,
+                buffer_group=["task"],
+                buffer_limit=len(batch) + 1,
+            ) as dispatcher,
+        ):
+            for kind, fields in batch:
+                dispatcher.send(kind, **fields)
+            dispatcher.flush()
 
 
 def install(app: Celery) -> None:
@@ -134,6 +153,7 @@ def _take_user_code(sender: str, instance: Any, **_: Any) -> None:
     runner = chordal().runner
     runner.name = sender
     events = RunOnEvents(app, sender)
-    runner.observer.started, runner.observer.ended = events.started, events.ended
+    runner.observer = Observer(events.started, events.ended, events.flush)
+    runner.keeper.watchers.append(lambda _now: events.flush())  # a long node shows before it ends
     app.set_current()
     app.set_default()

@@ -165,7 +165,7 @@ class Goal(Dag):
     owner: Name = "default"
     """Whose it is."""
     priority: int = Field(0, ge=0, le=MAX_PRIORITY)
-    """Kept and shown; goals share the workers evenly whatever it says."""
+    """Which of four bands the goal's messages go to: 0, 1-9, 10-99, 100 or more; a higher band is served first."""
     budget: Budget | None = None
     """What it may spend on model calls; recorded, and enforced from the release that has them."""
     deadline_seconds: float | None = Field(None, gt=0, le=31_536_000, allow_inf_nan=False)

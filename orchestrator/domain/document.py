@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Hashable
 from typing import Any, Final, NoReturn
 
@@ -11,6 +13,8 @@ import yaml
 from orchestrator.domain.errors import Fault, InvalidGoal
 
 MAX_YAML_ALIASES: Final = 100
+MAX_YAML_EXPANSION: Final = 100_000
+"""Values that aliases may add, all together: aliases of aliases would grow without bound under a limit of their number."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -53,8 +57,7 @@ def parse_yaml(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         place = f"object with the keys {', '.join(map(repr, list(value)[:5]))}"
         raise InvalidGoal([Fault(place, f"the key {twice[0]!r} stands twice", "keep one of them")])
     return value
@@ -78,14 +81,29 @@ def _bounded(text: str) -> int:
 
 
 class _Loader(yaml.SafeLoader):
-    aliases = 0
+    aliases = values = expansion = 0
+
+    def __init__(self, stream: str | bytes) -> None:
+        super().__init__(stream)
+        self.sizes: dict[str, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        before, size = self.values, 1
+        if isinstance(event, yaml.AliasEvent):
+            size = self.sizes.get(str(event.anchor), 1)
             self.aliases += 1
-            if self.aliases > MAX_YAML_ALIASES:
-                raise yaml.YAMLError(f"more than {MAX_YAML_ALIASES} aliases")
-        return super().compose_node(parent, index)
+            self.expansion += size
+            if self.aliases > MAX_YAML_ALIASES or self.expansion > MAX_YAML_EXPANSION:
+                most = (
+                    f"more than {MAX_YAML_ALIASES} aliases, or they stand for more than {MAX_YAML_EXPANSION:,} values"
+                )
+                raise yaml.YAMLError(most)
+        self.values += size
+        node = super().compose_node(parent, index)
+        if event.anchor and not isinstance(event, yaml.AliasEvent):
+            self.sizes[event.anchor] = self.values - before
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -101,3 +119,8 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ class _Missing:
         return "MISSING"
 
 
+_INDEX: Final = re.compile("-?[0-9]{1,9}")
 MISSING: Final = _Missing()
 """What `member` answers when the path leads nowhere; unlike None it cannot be an output."""
 
@@ -44,7 +46,7 @@ def member(value: Any, path: str) -> Any:
     for part in path.split(".") if path else ():
         if isinstance(value, Mapping) and part in value:
             value = value[part]
-        elif isinstance(value, list | tuple) and part.lstrip("-").isdigit() and -len(value) <= int(part) < len(value):
+        elif isinstance(value, list | tuple) and _INDEX.fullmatch(part) and -len(value) <= int(part) < len(value):
             value = value[int(part)]
         else:
             return MISSING

@@ -43,7 +43,7 @@ NODE_MOVES: Final[dict[NodeState, frozenset[NodeState]]] = {
     N.BLOCKED: frozenset({N.READY, N.SKIPPED, N.DROPPED, N.CANCELLED}),
     N.READY: frozenset({N.RUNNING, N.BLOCKED, N.DROPPED, N.CANCELLED}),
     N.RUNNING: frozenset({N.DONE, N.FAILED, N.WAITING, N.READY, N.CANCELLED}),
-    N.WAITING: frozenset({N.READY, N.DONE, N.FAILED, N.DROPPED, N.CANCELLED}),
+    N.WAITING: frozenset({N.READY, N.RUNNING, N.DONE, N.FAILED, N.DROPPED, N.CANCELLED}),
     N.DONE: frozenset(),
     N.FAILED: frozenset({N.READY, N.BLOCKED}),
     N.SKIPPED: frozenset({N.BLOCKED, N.READY}),

@@ -36,6 +36,7 @@ def read_goal(raw: Any, limits: Limits = DEFAULT_LIMITS) -> Goal:
     nodes = _items(Node, raw.get("nodes"), "nodes", limits.nodes, faults, required=True)
     edges = _items(Edge, raw.get("edges", []), "edges", limits.edges, faults)
     faults.extend(_node_faults(nodes, raw.get("nodes"), limits))
+    faults.extend(_condition_faults(edges))
     faults.extend(graph_faults(nodes, edges, limits, also_known=_ids(raw.get("nodes"))))
     if faults or header is None:
         raise InvalidGoal(faults)
@@ -103,8 +104,12 @@ def _join_faults(nodes: Mapping[int, Node], parents: Mapping[str, list[str]], ac
 
 
 def _node_faults(nodes: Mapping[int, Node], raw: Any, limits: Limits) -> Iterable[Fault]:
+    maps = {node.id for node in nodes.values() if node.kind is NodeKind.MAP}
     for index, node in nodes.items():
         place = f"nodes[{index}]"
+        head, _, tail = node.id.rpartition(".")
+        if head in maps and tail.isdecimal():
+            yield Fault(f"{place}.id", f"{node.id!r} is the name of an item of the map {head!r}", "choose another id")
         if node.kind is not None and node.kind in UNAVAILABLE:
             yield Fault(f"{place}.kind", f"{node.kind.value!r} nodes cannot run: {UNAVAILABLE[node.kind]}")
         if node.kind is NodeKind.MAP and len(node.id) > 64 - _MAP_CHILD_SUFFIX:
@@ -116,15 +121,28 @@ def _node_faults(nodes: Mapping[int, Node], raw: Any, limits: Limits) -> Iterabl
                 read_goal(node.goal, limits)
             except InvalidGoal as error:
                 yield from (Fault(f"{place}.goal.{fault.place}", fault.message, fault.remedy) for fault in error.faults)
-        if node.inputs or node.goal:
+            except RecursionError:
+                yield Fault(f"{place}.goal", "sub-goals are nested too deeply")
+        if node.inputs or node.goal or node.metadata:
             try:
-                size = len(json.dumps(raw[index], allow_nan=False).encode())
+                size = len(json.dumps(raw[index], allow_nan=False, ensure_ascii=False).encode())
+                node.model_dump(mode="json", include={"inputs", "goal"})  # the depth that can be stored
             except (ValueError, TypeError, RecursionError) as error:
                 yield Fault(f"{place}.inputs", f"it is not JSON: {error}")
                 continue
             if size > limits.node_bytes:
                 remedy = "hand large values over by reference"
                 yield Fault(place, f"its JSON has {size:,} bytes, the limit is {limits.node_bytes:,}", remedy)
+
+
+def _condition_faults(edges: Mapping[int, Edge]) -> Iterable[Fault]:
+    for index, edge in edges.items():
+        try:
+            if edge.when is not None:
+                json.dumps(edge.when.model_dump(), allow_nan=False, ensure_ascii=False).encode()
+                edge.when.model_dump(mode="json")
+        except (ValueError, TypeError, RecursionError) as error:
+            yield Fault(f"edges[{index}].when", f"it is not JSON: {error}")
 
 
 def _items(
@@ -166,8 +184,16 @@ def _as_fault(model: type[BaseModel], detail: Any, place: str) -> Fault:
         return Fault(where, f"{detail['input']!r:.80} is not an id", remedy)
     if detail["type"] == "missing":
         return Fault(where, "it is missing")
-    shown = f", got {detail['input']!r:.60}" if isinstance(detail["input"], str | int | float | None) else ""
-    return Fault(where, f"{message}{shown}")
+    return Fault(where, f"{message}{_shown(detail['input'])}")
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, str | int | float | None):
+        return ""
+    try:
+        return f", got {value!r:.60}"
+    except ValueError:  # Python does not write out integers of more than 4,300 digits
+        return ", got a number with thousands of digits"
 
 
 def _ids(raw: Any) -> set[str]:

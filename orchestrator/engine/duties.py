@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class Duties:
     control: Control
     payloads: Payloads
     _sweep_cursor: int = 0
+    _last_reap: float = 0.0
+    _grace_until: float = 0.0
     names: Mapping[str, Callable[[], str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,8 @@ class Duties:
         """Expired leases, due timers, lost messages, half-done cancellations, goals past their time to live."""
         goals = self.store.goals
         now = goals.clock_ms()
+        if self._in_grace():
+            return "Redis was away: workers get the length of a lease to renew"
         due = goals.due(now, self.settings.duty_limit)
         times: dict[str, int] = {}
         lost = removed = 0
@@ -64,6 +69,15 @@ class Duties:
                 times[goal] = now if reaped.advice == "again" else reaped.due_ms
         goals.postpone(times)
         return f"{len(due)} goals, {lost} leases lost, {removed} removed"
+
+    def _in_grace(self) -> bool:
+        """Redis was away, so no lease could be renewed: nodes that run are given time to show that they live."""
+        before, self._last_reap = self._last_reap, time.monotonic()
+        if self._last_reap - before > self.settings.reap_seconds + self.settings.lease_seconds:
+            uptime = int(self.store.fleet.info("server").get("uptime_in_seconds", 1 << 30))
+            if before or uptime < self.settings.lease_seconds:
+                self._grace_until = self._last_reap + self.settings.lease_seconds
+        return self._last_reap < self._grace_until
 
     def _look(self, goal: str) -> Reaped:
         settings = self.settings

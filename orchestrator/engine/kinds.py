@@ -11,7 +11,7 @@ from typing import Any, Final
 from orchestrator.domain.dag import NodeKind
 from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
 from orchestrator.domain.refs import references, resolve
-from orchestrator.domain.states import GoalState
+from orchestrator.domain.states import GOAL_TERMINAL, GoalState
 from orchestrator.engine.context import running
 from orchestrator.engine.dispatch import Sender, Slots, UserTask
 from orchestrator.engine.ends import Done, End, Failed, Parked, failed_by
@@ -43,6 +43,8 @@ class Kinds:
 
     def run(self, claimed: Claimed, spec: Mapping[str, Any]) -> End:
         """Run a node to its End. Raises what the user's function raises, and BadReference."""
+        if claimed.resume.startswith("="):
+            return Done(json.loads(claimed.resume[1:] or "null"))  # the answer that it waited for
         kind = spec.get("kind") or ("python" if spec.get("call") else None)
         if kind is None:
             return Done({"title": spec.get("title", "")})
@@ -120,7 +122,8 @@ def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
             self.submitter.submit({**document, "goal_id": child}, Parent(lease.goal, lease.node))
         except (InvalidGoal, TypeError) as error:
             return Failed("bad input", f"the sub-goal is not valid: {error}", final=True)
-        if self.store.goals.field(lease.goal, "cancelling"):
+        # The parent's cancellation may have looked for children before this one was there, and may be complete by now.
+        if self.store.goals.field(lease.goal, "cancelling") or _ended(self.store.goals.field(lease.goal, "state")):
             self.cancel(child, f"its parent {lease.goal} was cancelled")
     elif state in (GoalState.DONE, GoalState.FAILED, GoalState.CANCELLED):
         return _child_ended(self, child, GoalState(state))
@@ -163,6 +166,10 @@ _RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any]], 
     NodeKind.GOAL: _goal,
     NodeKind.MAP: _map,
 }
+
+
+def _ended(state: str | None) -> bool:
+    return state is None or GoalState(state) in GOAL_TERMINAL
 
 
 def child_id(goal: str, node: str) -> str:

@@ -86,7 +86,8 @@ class Patcher:
         """The script's arguments for a patch of the plan as it stands now. Raises InvalidGoal."""
         goals = self._store.goals
         specs = {name: json.loads(raw) for name, raw in goals.part(goal, "nodes").items()}
-        edges = self._edges(goals.part(goal, "edges"), specs)
+        written = goals.part(goal, "edges")
+        edges = self._edges(written, specs)
         names = list(specs)
         states = {name: task.get("state", "") for name, task in zip(names, self._states(goal, names), strict=True)}
         faults = _faults(patch, specs, edges, states)
@@ -108,7 +109,10 @@ class Patcher:
         body = {
             "reason": reason,
             "drop": sorted(dropped),
-            "edges": {source: self._out(source, edges, cut, patch) for source in sorted(sources - set(added))},
+            "edges": {
+                source: self._out(source, written.get(source, ""), edges, cut, patch)
+                for source in sorted(sources - set(added))
+            },
             "targets": [
                 self._target(goal, name, alive, added, edges, cut, patch, states) for name in sorted(changed - dropped)
             ],
@@ -133,10 +137,13 @@ class Patcher:
                     )
         return found
 
-    def _out(self, source: str, edges: Mapping[tuple[str, str], Edge], cut: set[tuple[str, str]], patch: Patch) -> str:
+    def _out(
+        self, source: str, written: str, edges: Mapping[tuple[str, str], Edge], cut: set[tuple[str, str]], patch: Patch
+    ) -> str:
         """A source's edges after the patch; items of a map keep theirs, which are not edges of the plan."""
         kept = [edge for pair, edge in edges.items() if pair[0] == source and pair not in cut]
-        return encode.write_edges([*kept, *(edge for edge in patch.add_edges if edge.source == source)])
+        plan = encode.write_edges([*kept, *(edge for edge in patch.add_edges if edge.source == source)])
+        return " ".join([*(part for part in written.split() if part.endswith(":i")), plan]).strip()
 
     def _target(
         self, goal: str, name: str, alive: Mapping[str, Any], added: Mapping[str, Node],

@@ -65,7 +65,7 @@ class Payloads:
             )
         digest = hashlib.sha256(data).hexdigest()
         # Named by content: a repeated attempt writes the same file, a late one cannot change what was committed.
-        target = f"{self._url}/{goal}/{node}-{digest[:16]}.json"
+        target = f"{self._folder(goal)}/{node}-{digest[:16]}.json"
         with fsspec.open(target, "wb", auto_mkdir=True) as file:
             file.write(data)
         return REFERENCE + to_json({"url": target, "bytes": len(data), "sha256": digest})
@@ -87,9 +87,13 @@ class Payloads:
 
     def forget(self, goal: str) -> None:
         """Remove a goal's files."""
-        filesystem, path = fsspec.core.url_to_fs(f"{self._url}/{goal}")
+        filesystem, path = fsspec.core.url_to_fs(self._folder(goal))
         if filesystem.exists(path):
             filesystem.rm(path, recursive=True)
+
+    def _folder(self, goal: str) -> str:
+        # "." and ".." are ids too; a folder of that name would be this one or the one above it. No id holds an "@".
+        return f"{self._url}/{goal}" if goal.strip(".") else f"{self._url}/@{goal}"
 
 
 def preview(text: str | None) -> Any:

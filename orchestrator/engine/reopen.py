@@ -43,6 +43,8 @@ class Reopener:
         state = self._store.goals.record(goal)["state"]
         if state != "FAILED":
             raise IllegalTransition(f"goal {goal!r} is {state}; only a FAILED goal can be retried")
+        if int(self._store.goals.field(goal, "n:CANCELLED") or 0):
+            raise IllegalTransition(f"goal {goal!r} was cancelled by its deadline; submit it again under another id")
         snapshot = self._snapshot(goal)
         rows = list(self._rows(goal, snapshot, self._chosen(goal, snapshot, node)))
         self._store.goals.expect(goal)
@@ -86,9 +88,10 @@ class Reopener:
                 f"node {node!r} is {snapshot.tasks[node].get('state')}; only a FAILED node can be retried"
             )
         owner = [target for (source, target), letter in snapshot.letters.items() if source == node and letter == "i"]
+        # A map needs every item, so all that failed run again with the one that was named.
         items = {
             source for (source, target), letter in snapshot.letters.items()
-            if target == node and letter == "i" and source in failed
+            if target in (node, *owner) and letter == "i" and source in failed
         }  # fmt: skip
         return {node, *items, *(name for name in owner if name in failed)}
 

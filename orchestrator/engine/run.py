@@ -49,6 +49,8 @@ class Observer:
 
     started: Callable[[Job], None] = lambda _job: None
     ended: Callable[[Job, Result], None] = lambda _job, _result: None
+    idle: Callable[[], None] = lambda: None
+    """An invitation was answered."""
 
 
 @dataclass(slots=True)
@@ -75,6 +77,15 @@ class Runner:
 
     def answer(self, goal: str, queue: str, hint: str = "", sent_ms: int | None = None) -> int:
         """Work for an invitation until the slice is over or nothing is left; returns how many nodes were run."""
+        try:
+            return self._answer(goal, queue, hint, sent_ms)
+        except ConnectionFailed as error:
+            log.warning("Redis is away (%s); the invitation to %s is dropped, beat sends another", error, goal)
+            return 0
+        finally:
+            self.observer.idle()
+
+    def _answer(self, goal: str, queue: str, hint: str, sent_ms: int | None) -> int:
         end, ran, linger = time.monotonic() + self.settings.slice_seconds, 0, iter(LINGER_SECONDS)
         step = self._claim(goal, queue, 1, hint, sent_ms)
         while True:
@@ -265,7 +276,15 @@ class Runner:
             self.observer.ended(job, result)
             if verdict is Verdict.FENCED:
                 log.warning("the late commit of %s in %s was fenced; nothing changed", job.claimed.lease.node, goal)
-            elif verdict is Verdict.ACCEPTED and isinstance(job.end, Parked) and not job.message_is_out:
+        try:
+            self._follow_up(goal, results, step)
+        except ConnectionFailed as error:
+            log.warning("Redis is away (%s); beat will do what follows the commit in %s", error, goal)
+
+    def _follow_up(self, goal: str, results: Sequence[tuple[Job, Result]], step: Step) -> None:
+        """What the commit made necessary. Beat does each of these too, should this process not come to it."""
+        for (job, _), verdict in zip(results, step.verdicts, strict=True):
+            if verdict is Verdict.ACCEPTED and isinstance(job.end, Parked) and not job.message_is_out:
                 after_park(self.kinds, job.claimed, job.spec, job.end)
         more = step.more
         while more:

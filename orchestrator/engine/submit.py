@@ -43,7 +43,9 @@ class Submitter:
         Submitting the same again (same id and content, or same idempotency key whatever the content) returns the same goal. Raises
         InvalidGoal with every fault, GoalExists, RedisNotReachable; in each case nothing is left behind.
         """
-        goal = document if isinstance(document, Goal) else read_goal(document, limits)
+        if isinstance(document, Goal):  # made in Python: its parts are sound, the graph they make may not be
+            document = document.model_dump(mode="json", exclude_defaults=True)
+        goal = read_goal(document, limits)
         name = self._name(goal)
         record: dict[str, str | int] = {
             "owner": goal.owner,
@@ -55,6 +57,7 @@ class Submitter:
             "title": goal.title,
             "instructions": goal.instructions,
             "budget": goal.budget.model_dump_json(exclude_none=True) if goal.budget else "",
+            "key": _key(goal) if goal.idempotency_key else "",
         }
         record |= {field: value for field, value in optional.items() if value}
         if parent is not None:
@@ -63,7 +66,7 @@ class Submitter:
         try:
             self._store_goal(name, goal, record)
         except GoalExists:
-            if goal.idempotency_key is None:
+            if goal.idempotency_key is None or self._store.goals.field(name, "key") != _key(goal):
                 raise
         return name
 
@@ -86,6 +89,9 @@ class Submitter:
     def _name(self, goal: Goal) -> str:
         if goal.idempotency_key is None:
             return goal.goal_id or f"g-{secrets.token_hex(6)}"
-        key = f"{goal.owner}:{goal.idempotency_key}"
-        name = goal.goal_id or f"g-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        name = goal.goal_id or f"g-{hashlib.sha256(_key(goal).encode()).hexdigest()[:12]}"
         return self._store.goals.reserve(goal.owner, goal.idempotency_key, name, self._settings.idempotency_ttl_seconds)
+
+
+def _key(goal: Goal) -> str:
+    return f"{goal.owner}:{goal.idempotency_key}"

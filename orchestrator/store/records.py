@@ -43,6 +43,8 @@ class Invitation:
     attempt: int
     sent_ms: int
     """Redis time; the claim measures the wait from it."""
+    priority: int = 0
+    """The goal's."""
 
     @property
     def task_id(self) -> str:
@@ -127,4 +129,7 @@ class Fleet:
 
 def invitations(goal: str, raw: Sequence[Sequence[Any]]) -> list[Invitation]:
     """Invitations from a script's reply."""
-    return [Invitation(goal, queue, node, int(attempt), int(sent)) for queue, node, attempt, sent in raw]
+    return [
+        Invitation(goal, queue, node, int(attempt), int(sent), int(priority))
+        for queue, node, attempt, sent, priority in raw
+    ]

@@ -118,9 +118,8 @@ def test_redis_away_for_a_while_stops_nothing_for_good(tmp_path: Path) -> None:
             with pytest.raises(RedisNotReachable, match="chordal up"):
                 chordal.summary(goal)
             until(lambda: "Redis is away" in "".join(proc.text() for proc in one.procs), 10, "a worker that waits")
+            until(lambda: "beat waits for it" in one.procs[1].text(), 20, "a beat that waits")
             own.start()
-            if one.procs[1].process.poll() is not None:
-                one.beat()  # what a supervisor does
             ended(chordal, goal, 60)
             assert chordal.status(goal).state is GoalState.DONE
             done = Counter(event.node for event in chordal.events(goal) if event.type == "node.done")

@@ -27,6 +27,10 @@ end
 count('BLOCKED', added)
 call('HINCRBY', G, 'total', added)
 for source, edges in pairs(patch.edges) do
+  local before = handled(call('HGET', EDGES, source))
+  if before ~= handled(edges) and call('HGET', task(source), 'state') == 'FAILED' then
+    call('HINCRBY', G, 'unhandled', before and 1 or -1)
+  end
   if edges == '' then call('HDEL', EDGES, source) else call('HSET', EDGES, source, edges) end
 end
 for _, target in ipairs(patch.targets) do rewire(target) end

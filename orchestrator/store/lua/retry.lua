@@ -16,7 +16,7 @@ end
 for at = 5, #ARGV, 5 do
   local node, before, need = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   call('HDEL', task(node), 'failures', 'lost', 'resume')
-  if call('HDEL', DEAD, node) == 1 and not string.find(' ' .. (call('HGET', EDGES, node) or '') .. ' ', ':[fi] ') then
+  if call('HDEL', DEAD, node) == 1 and not handled(call('HGET', EDGES, node)) then
     call('HINCRBY', G, 'unhandled', -1)
   end
   if ARGV[at + 4] ~= '' then call('HSET', task(node), 'items_left', ARGV[at + 4], 'items_failed', 0) end

@@ -14,14 +14,16 @@ local function complete(node, before, output, untaken, attempt, token, worker)
   pending[#pending + 1] = { node, 'd', untaken, 1 }
 end
 
+-- Whether the plan deals with a failure: by an `on: failed` edge, or by the map that the node is an item of.
+local function handled(edges) return string.find(' ' .. (edges or '') .. ' ', ':[fi] ') ~= nil end
+
 -- `failure` is JSON: {"reason", "error", ...}; it is kept in the dead letters and in the event.
 local function fail(node, before, failure, untaken, attempt, token, worker)
   move(node, before, 'FAILED')
   call('HSET', DEAD, node, failure)
   emit('node.failed', node, attempt, token, worker, failure)
   leave_lane(node)
-  local edges = ' ' .. (call('HGET', EDGES, node) or '') .. ' '
-  if not string.find(edges, ':[fi] ') then call('HINCRBY', G, 'unhandled', 1) end
+  if not handled(call('HGET', EDGES, node)) then call('HINCRBY', G, 'unhandled', 1) end
   pending[#pending + 1] = { node, 'f', untaken, 1 }
 end
 

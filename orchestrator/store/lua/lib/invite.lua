@@ -11,11 +11,11 @@ local function invite(queue, slots, dispatch_ms, out)
   call('HSET', DISPATCH, 'out:' .. queue, sent + want, 'due:' .. queue, int(now + math.max(dispatch_ms, 3 * wait)))
   for _, node in ipairs(call('ZRANGE', ready_key(queue), 0, want - 1)) do
     local record = call('HMGET', task(node), 'attempt', 'resume')
-    out[#out + 1] = { queue, node, tonumber(record[1] or '0') + (record[2] and 0 or 1), int(now) }
+    out[#out + 1] = { queue, node, tonumber(record[1] or '0') + (record[2] and 0 or 1), int(now), goal[4] or '0' }
   end
 end
 
--- Invitations for every queue that got a ready node in this script: a list of {queue, node, attempt, now}.
+-- Invitations for every queue that got a ready node in this script: a list of {queue, node, attempt, now, priority of the goal}.
 local function invitations(slots_json, dispatch_ms)
   local out = {}
   if next(touched) and goal_state == 'RUNNING' and not cancelling then

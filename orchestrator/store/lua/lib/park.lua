@@ -4,6 +4,9 @@ local function wake(node, by, outcome, body)
   call('HDEL', PARKED, node)
   call('ZREM', TIMERS, node)
   emit('node.woken', node, attempt, '', '', cjson.encode({ by = by }))
+  if outcome == 'done' and string.find((call('HGET', EDGES, node) or '') .. ' ', ':w ') then
+    outcome, body = 'ready', '=' .. body -- a worker commits this output, for it can test the conditions of the edges
+  end
   if outcome == 'done' then complete(node, 'WAITING', body, '', attempt, '', '')
   elseif outcome == 'failed' then fail(node, 'WAITING', body, '', attempt, '', '')
   else
