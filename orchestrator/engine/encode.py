@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.domain import graph
 from orchestrator.domain.dag import MAX_PRIORITY, Edge, Firing, Goal, Node, NodeKind
 from orchestrator.engine.payload import to_json
 from orchestrator.store.records import NodeRow
 
-_NOT_IN_SPEC = frozenset({"id"})
+_NOT_IN_SPEC: Final = {"id"}
+_LETTERS: Final = {Firing.DONE: "", Firing.FAILED: "f", Firing.FINISHED: "a"}
 
 
 def score(rank: int, priority: int) -> int:
@@ -22,9 +23,7 @@ def score(rank: int, priority: int) -> int:
 
 def edge_letter(edge: Edge) -> str:
     """How an edge is written behind its target."""
-    if edge.when is not None:
-        return "w"
-    return {Firing.DONE: "", Firing.FAILED: "f", Firing.FINISHED: "a"}[edge.on]
+    return "w" if edge.when is not None else _LETTERS[edge.on]
 
 
 def write_edges(edges: list[Edge]) -> str:
@@ -40,11 +39,11 @@ def required(node: Node, ways_in: int) -> int:
 
 def spec_of(node: Node, out: list[Edge]) -> str:
     """The node's JSON without defaults; conditions of its out-edges go along, for the worker that will know the output."""
-    fields = node.model_dump(mode="json", exclude_defaults=True, exclude=set(_NOT_IN_SPEC))
     conditions = {edge.target: edge.when.model_dump(mode="json") for edge in out if edge.when is not None}
-    if conditions:
-        fields["_when"] = conditions
-    return to_json(fields)
+    if not conditions:
+        return node.model_dump_json(exclude_defaults=True, exclude=_NOT_IN_SPEC)
+    fields = node.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IN_SPEC)
+    return to_json({**fields, "_when": conditions})
 
 
 def row_of(node: Node, parents: list[str], out: list[Edge], rank: int) -> NodeRow:

@@ -72,8 +72,9 @@ class Runner:
 
     @property
     def worker(self) -> str:
-        """Who holds the leases: worker, process, thread."""
-        return f"{self.name or socket.gethostname()}/{os.getpid()}/{threading.get_ident() % 100_000}"
+        """Who holds the leases: worker, process, and the thread where there are several."""
+        thread = "" if threading.current_thread() is threading.main_thread() else f"/{threading.get_ident() % 100_000}"
+        return f"{self.name or socket.gethostname()}/{os.getpid()}{thread}"
 
     def answer(self, goal: str, queue: str, hint: str = "", sent_ms: int | None = None) -> int:
         """Work for an invitation until the slice is over or nothing is left; returns how many nodes were run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any, Final
 
@@ -60,9 +61,10 @@ class GoalStore:
                 f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out"
             )
         total, roots, lined = 0, 0, []
-        for pieces in _chunks(_chunks(rows, PIECE), PIECES_IN_FLIGHT):
-            calls = []
-            for piece in pieces:
+        replies: list[Future[Any]] = []
+        # One piece is on its way to Redis while the next is made.
+        with ThreadPoolExecutor(1, "chordal-submit") as wire:
+            for piece in _chunks(rows, PIECE):
                 args: list[Any] = [time, nonce]
                 for row in piece:
                     args += row.args()
@@ -70,9 +72,11 @@ class GoalStore:
                     roots += row.need == 0
                     if row.lane and row.need == 0:
                         lined.append(row.id)
-                calls.append(("submit_piece", pair, args))
-            if any(reply != "stored" for reply in self._scripts.batch(calls)):
-                return self._taken_over(goal, digest)
+                replies.append(wire.submit(self._scripts.run, "submit_piece", pair, args))
+                if len(replies) > PIECES_IN_FLIGHT:
+                    replies[-PIECES_IN_FLIGHT].result()
+        if any(reply.result() != "stored" for reply in replies):
+            return self._taken_over(goal, digest)
         deadline = "" if deadline_ms is None else deadline_ms
         seal = (time, nonce, total, roots, slots, self._dispatch_ms, deadline, state, *lined)
         outcome, out = self._scripts.run("submit_seal", pair, seal)

@@ -53,6 +53,8 @@ def test_conditions(when: Any, output: Any, expected: bool) -> None:
         ("x in 3", {"x": 1}),
         ("x contains 1", {"x": 5}),
         ("x.y.z == 1", {"x": [1]}),
+        ("x.--1 == 1", {"x": [1]}),
+        ("x.² == 1", {"x": [1]}),
         ('x contains {"a": 1}', {"x": {"k": 1}}),
     ],
 )

@@ -86,7 +86,7 @@ def test_unknown_fields_are_refused_everywhere() -> None:
 def test_a_model_cannot_be_changed() -> None:
     node = Node(id="a")
     with pytest.raises(ValidationError, match="frozen"):
-        node.title = "other"
+        node.title = "other"  # type: ignore[misc]
 
 
 def test_references_are_found_once_each_in_order() -> None:

@@ -182,7 +182,7 @@ def test_a_join_that_cannot_fire(join: Any, ways: int, said: str) -> None:
 
 def test_an_input_comes_from_a_node_that_is_before() -> None:
     wanting = {"id": "b", "call": "m:f", "inputs": {"x": {"from": "a"}}}
-    assert read_goal(document(["a", "between", wanting], [("a", "between"), ("between", "b")]))
+    assert read_goal(document(["a", "between", wanting], [("a", "between"), ("between", "b")])).nodes
     assert "does not come after it" in only(faults_of(["a", wanting])).message
     assert "no such node" in only(faults_of([wanting])).message
 
@@ -194,7 +194,7 @@ def test_kinds_that_cannot_run_yet_are_refused(kind: str) -> None:
 
 def test_a_map_leaves_room_for_the_names_of_its_items() -> None:
     fields = {"kind": "map", "call": "m:f", "inputs": {"items": []}}
-    assert read_goal(document([{"id": "m" * 56, **fields}]))
+    assert read_goal(document([{"id": "m" * 56, **fields}])).nodes
     assert "at most 56" in only(faults_of([{"id": "m" * 57, **fields}])).message
 
 
@@ -202,7 +202,7 @@ def test_a_node_must_not_have_the_name_of_an_item() -> None:
     """The map would take it for its own item and wait for ever."""
     mapped = {"id": "m", "kind": "map", "call": "m:f", "inputs": {"items": [1]}}
     assert only(faults_of([mapped, "m.0"])).place == "nodes[1].id"
-    assert read_goal(document([mapped, "m.x", "m.", "n.0"]))
+    assert read_goal(document([mapped, "m.x", "m.", "n.0"])).nodes
 
 
 def test_a_sub_goal_is_checked_with_its_place() -> None:

@@ -1,0 +1,36 @@
+"""A goal driven by hand and an engine without Celery; after each test everything that is stored must be sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.store.store import Store
+from support.crew import Crew
+from support.invariants import broken, unknown_keys
+from support.sim import Sim
+
+
+def sound(store: Store) -> None:
+    """Every visible goal keeps the invariants, and no key is unknown."""
+    for goal in store.goals.newest(0, 1000):
+        record = store.client.hgetall(store.keys.goal(goal))
+        if record and "building" not in record:
+            assert broken(store, goal) == []
+    assert unknown_keys(store) == []
+
+
+@pytest.fixture
+def sim(store: Store) -> Iterator[Sim]:
+    """The goal "g", driven by hand."""
+    yield Sim(store)
+    sound(store)
+
+
+@pytest.fixture
+def crew(store: Store, tmp_path: Path) -> Iterator[Crew]:
+    """The engine, driven by hand."""
+    yield Crew(store, tmp_path)
+    sound(store)

@@ -1,0 +1,93 @@
+"""The engine without Celery: invitations land in a mailbox, and the test answers them itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.engine.control import Control
+from orchestrator.engine.dispatch import Slots, UserTask
+from orchestrator.engine.duties import Duties
+from orchestrator.engine.kinds import Kinds
+from orchestrator.engine.leases import Keeper
+from orchestrator.engine.patch import Patcher
+from orchestrator.engine.payload import Payloads
+from orchestrator.engine.registry import Registry
+from orchestrator.engine.reopen import Reopener
+from orchestrator.engine.run import Runner
+from orchestrator.engine.submit import Submitter
+from orchestrator.settings import Settings
+from orchestrator.store.records import Invitation
+from orchestrator.store.store import Store
+from support.sim import EdgeLike, document
+
+
+@dataclass
+class Mailbox:
+    """A sender that keeps what it is given."""
+
+    invitations: deque[Invitation] = field(default_factory=deque)
+    tasks: list[UserTask] = field(default_factory=list)
+
+    def invite(self, invitations: Iterable[Invitation]) -> None:
+        self.invitations.extend(invitations)
+
+    def start(self, task: UserTask) -> None:
+        self.tasks.append(task)
+
+
+class Crew:
+    """Submitter, worker, beat and doors on one store, in this process."""
+
+    def __init__(self, store: Store, folder: Path, **settings: Any) -> None:
+        self.store = store
+        self.settings = Settings(data_dir=folder, **settings)
+        self.mail = Mailbox()
+        self.slots = Slots(store)
+        self.registry = Registry()
+        self.payloads = Payloads(f"file://{folder}/artifacts", 65_536, 1 << 30)
+        self.submitter = Submitter(store, self.settings, self.mail, self.slots)
+        self.control = Control(store, self.mail, self.slots)
+        self.kinds = Kinds(
+            store, self.payloads, self.registry, self.submitter, self.mail, self.slots, self.control.cancel
+        )
+        self.runner = Runner(
+            store, self.settings, self.mail, self.slots, self.kinds, Keeper(store), self.control.after_end, name="crew"
+        )
+        self.duties = Duties(store, self.settings, self.mail, self.slots, self.control, self.payloads)
+        self.patcher = Patcher(store, self.payloads, self.mail, self.slots)
+        self.reopener = Reopener(store, self.payloads, self.mail, self.slots)
+
+    def function(self, function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+        """Let goals call it."""
+        self.registry.add(function, name or getattr(function, "__name__", ""))
+        return function
+
+    def submit(
+        self, nodes: Iterable[str | Mapping[str, Any]], edges: Iterable[EdgeLike] = (), goal_id: str = "g", **head: Any
+    ) -> str:
+        """Submit a goal."""
+        return self.submitter.submit(document(nodes, edges, goal_id=goal_id, **head))
+
+    def work(self, most: int = 10_000) -> int:
+        """Answer invitations until none is left; returns how many nodes were run."""
+        ran = 0
+        for _ in range(most):
+            if not self.mail.invitations:
+                return ran
+            one = self.mail.invitations.popleft()
+            ran += self.runner.answer(one.goal, one.queue, one.node, one.sent_ms)
+        raise AssertionError(f"invitations without end: {list(self.mail.invitations)[:5]}")
+
+    def state(self, goal: str = "g") -> str:
+        return self.store.goals.field(goal, "state") or "GONE"
+
+    def states(self, goal: str = "g") -> dict[str, str]:
+        names = sorted(self.store.goals.part(goal, "nodes"))
+        return {name: task["state"] for name, task in zip(names, self.store.nodes.states(goal, names), strict=True)}
+
+    def output(self, node: str, goal: str = "g") -> Any:
+        return self.payloads.unpack(self.store.nodes.outputs(goal, [node])[0])
