@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from orchestrator.api import submit as submit
     from orchestrator.app import app as celery
     from orchestrator.backend import attach as attach
+    from orchestrator.compile.canvas import from_canvas as from_canvas
+    from orchestrator.compile.canvas import to_canvas as to_canvas
+    from orchestrator.compile.plan import compile as compile
     from orchestrator.domain.dag import Edge as Edge
     from orchestrator.domain.dag import Goal as Goal
     from orchestrator.domain.dag import Node as Node
@@ -27,13 +30,30 @@ _HOMES = {
     "Handle": "orchestrator.api",
     "Node": "orchestrator.domain.dag",
     "attach": "orchestrator.backend",
+    "compile": "orchestrator.compile.plan",
     "connect": "orchestrator.wiring",
     "current": "orchestrator.engine.context",
+    "from_canvas": "orchestrator.compile.canvas",
     "node": "orchestrator.engine.registry",
     "submit": "orchestrator.api",
+    "to_canvas": "orchestrator.compile.canvas",
 }
 
-__all__ = ["Edge", "Goal", "Handle", "Node", "attach", "celery", "connect", "current", "node", "submit"]
+__all__ = [
+    "Edge",
+    "Goal",
+    "Handle",
+    "Node",
+    "attach",
+    "celery",
+    "compile",
+    "connect",
+    "current",
+    "from_canvas",
+    "node",
+    "submit",
+    "to_canvas",
+]
 
 
 def __getattr__(name: str) -> Any:

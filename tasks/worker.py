@@ -12,8 +12,8 @@ from celery import Celery, bootsteps, signals
 
 from orchestrator.backend import adopt, guard_all
 from orchestrator.engine.jobs import Job
-from orchestrator.engine.run import Observer
 from orchestrator.engine.registry import REGISTRY
+from orchestrator.engine.run import Observer
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.fleet import Worker
 from orchestrator.store.records import Outcome, Result

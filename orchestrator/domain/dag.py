@@ -20,6 +20,8 @@ ID_PATTERN: Final = r"^[A-Za-z0-9._-]{1,64}$"
 Name = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 SCHEMA_VERSION: Final = 1
 MAX_PRIORITY: Final = 16_383
+POSITIONAL: Final = "__args__"
+"""The reserved input of a `task` node that holds its positional arguments, a list."""
 
 
 class NodeKind(StrEnum):

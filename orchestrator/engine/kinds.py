@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator.domain.dag import NodeKind
+from orchestrator.domain.dag import POSITIONAL, NodeKind
 from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
 from orchestrator.domain.refs import references, resolve
 from orchestrator.domain.states import GOAL_TERMINAL, GoalState
@@ -24,8 +24,6 @@ from orchestrator.store.store import Store
 
 CHILD_CHECK_SECONDS: Final = 10.0
 TASK_RESEND_SECONDS: Final = 30.0
-ARGS: Final = "__args__"
-"""The reserved input of a `task` node that holds positional arguments."""
 
 
 @dataclass(slots=True)
@@ -183,7 +181,7 @@ def after_park(kinds: Kinds, claimed: Claimed, spec: Mapping[str, Any], parked: 
     lease = claimed.lease
     if parked.reason == "task":
         inputs = kinds.inputs(lease.goal, spec)
-        args = inputs.pop(ARGS, [])
+        args = inputs.pop(POSITIONAL, [])
         limit = spec.get("timeout_seconds")
         kinds.sender.start(
             UserTask(lease.goal, lease.node, lease.attempt, spec["call"], tuple(args), inputs, spec.get("queue"), limit)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from celery import Celery
+from celery import Celery, chain, chord
 
+from orchestrator import from_canvas
 from orchestrator.app import broker_url
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.wiring import MARK, Chordal
@@ -20,7 +21,7 @@ from support.servers import Fleet, until
 SHOP = ROOT / "examples" / "existing_app"
 
 TUTORIAL = """
-from celery import Celery
+from celery import Celery, chain, chord
 app = Celery('tasks', broker='pyamqp://guest@nowhere//')
 
 @app.task
@@ -118,6 +119,28 @@ def test_the_tutorials_tasks_py_and_a_beat_py_do_not_clash(fleet: Callable[..., 
     status = chordal.status(goal)
     assert status.nodes["a"].output == 5, json.dumps(status.as_json())
     assert status.nodes["b"].state is NodeState.DONE
+
+
+def test_an_existing_canvas_runs_durably(fleet: Callable[..., Fleet]) -> None:
+    more = (
+        TUTORIAL
+        + """
+@app.task
+def total(numbers):
+    return sum(numbers)
+"""
+    )
+    one = fleet({"mine.py": more}, CHORDAL_IMPORTS="mine")
+    one.worker("w1")
+    one.beat()
+    chordal = one.chordal()
+    app = Celery("mine", set_as_current=False)
+    add, total = (lambda *args: app.signature("mine.add", args)), app.signature("mine.total")
+    canvas = chain(add(1, 2), chord([chain(add(10), add(100)), add(20)], total), add(1000))
+    goal = chordal.submit(from_canvas(canvas))
+    until(lambda: chordal.summary(goal).terminal, 40, f"the end {chordal.status(goal)}")
+    outputs = [node.output for node in chordal.status(goal).nodes.values()]
+    assert sorted(outputs) == sorted([3, 13, 113, 23, 136, 1136]), chordal.status(goal)
 
 
 def test_an_unknown_task_fails_with_where_it_was_looked_for(fleet: Callable[..., Fleet]) -> None:
