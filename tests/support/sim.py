@@ -41,6 +41,8 @@ class Sim:
     store: Store
     goal: str = "g"
     now: int = START_MS
+    slots: str = SLOTS
+    """Slots by queue, as the scripts take them."""
     nonces: Iterator[int] = field(default_factory=count)
 
     def nonce(self) -> str:
@@ -62,14 +64,14 @@ class Sim:
         deadline = None if goal.deadline_seconds is None else int(goal.deadline_seconds * 1000)
         return self.store.goals.submit(
             self.goal, encode.digest(goal), {"owner": goal.owner, "version": 1, "events_limit": 1_000_000},
-            encode.rows(goal), nonce=self.nonce(), building_ttl_ms=TTL_MS[3], slots=SLOTS, deadline_ms=deadline,
+            encode.rows(goal), nonce=self.nonce(), building_ttl_ms=TTL_MS[3], slots=self.slots, deadline_ms=deadline,
             state=state, now_ms=self.now,
         )  # fmt: skip
 
     def step(self, worker: str = "w", most: int = 1, queue: str = "default", hint: str = "", **more: Any) -> Step:
         """Claim; the whole answer."""
         return self.store.nodes.claim(
-            self.goal, queue, worker=worker, nonce=self.nonce(), lease_ms=LEASE_MS, most=most, slots=SLOTS, hint=hint,
+            self.goal, queue, worker=worker, nonce=self.nonce(), lease_ms=LEASE_MS, most=most, slots=self.slots, hint=hint,
             now_ms=self.now, **more,
         )  # fmt: skip
 
@@ -86,7 +88,7 @@ class Sim:
     def commit(self, *results: Result, most: int = 0, queue: str = "default", worker: str = "w") -> Step:
         """Commit; the whole answer. Edges that are left over are not settled."""
         return self.store.nodes.commit(
-            self.goal, results, worker=worker, nonce=self.nonce(), lease_ms=LEASE_MS, slots=SLOTS, queue=queue,
+            self.goal, results, worker=worker, nonce=self.nonce(), lease_ms=LEASE_MS, slots=self.slots, queue=queue,
             most=most, now_ms=self.now,
         )  # fmt: skip
 
@@ -117,20 +119,20 @@ class Sim:
     def reap(self, most: int = 200, lost_limit: int = 3) -> Reaped:
         """One look of beat."""
         return self.store.nodes.reap(
-            self.goal, most=most, lost_limit=lost_limit, slots=SLOTS, ttl_ms=TTL_MS, now_ms=self.now
+            self.goal, most=most, lost_limit=lost_limit, slots=self.slots, ttl_ms=TTL_MS, now_ms=self.now
         )
 
     def settle(self, most: int = 1_000_000) -> int:
         """Resolve what scripts left over; returns how many scripts it took."""
         for calls in range(1, most + 1):
-            if not self.store.nodes.settle(self.goal, slots=SLOTS, now_ms=self.now)[0]:
+            if not self.store.nodes.settle(self.goal, slots=self.slots, now_ms=self.now)[0]:
                 return calls
         raise AssertionError(f"not settled after {most} scripts")
 
     def wake(self, node: str, cause: str, outcome: str, body: str = "", keep: bool = False) -> str:
         """Wake parked nodes."""
         return self.store.nodes.wake(
-            self.goal, node, cause, outcome, body, slots=SLOTS, keep=keep, now_ms=self.now
+            self.goal, node, cause, outcome, body, slots=self.slots, keep=keep, now_ms=self.now
         )[0]  # fmt: skip
 
     def begin(self, node: str, attempt: int = 1, worker: str = "task") -> tuple[str, Lease | None, int]:
@@ -143,21 +145,21 @@ class Sim:
         """Add items to a map."""
         rows = [NodeRow(name, "{}", "", f"{lease.node}:i", 0, None, -1, queue, "", None) for name in names]
         many = len(names) if total is None else total
-        return self.store.nodes.expand(lease, rows, many, slots=SLOTS, now_ms=self.now)[0]
+        return self.store.nodes.expand(lease, rows, many, slots=self.slots, now_ms=self.now)[0]
 
     def cancel(self, reason: str = "", begin: bool = True) -> str:
         """One slice of a cancellation."""
         return self.store.goals.cancel(self.goal, reason, begin=begin, now_ms=self.now)
 
     def pause(self, reason: str = "") -> str:
-        return self.store.goals.pause(self.goal, reason, slots=SLOTS, now_ms=self.now)
+        return self.store.goals.pause(self.goal, reason, slots=self.slots, now_ms=self.now)
 
     def resume(self, reason: str = "") -> tuple[str, list[Invitation]]:
-        return self.store.goals.resume(self.goal, reason, slots=SLOTS, now_ms=self.now)
+        return self.store.goals.resume(self.goal, reason, slots=self.slots, now_ms=self.now)
 
     def reopen(self, *rows: tuple[str, str, int, int, int | str], seal: bool = True) -> str:
         """The retry script: (node, state it is in, edges that must fire, edges open, items left or '')."""
-        return self.store.goals.retry(self.goal, rows, seal=seal, slots=SLOTS, now_ms=self.now)[0]
+        return self.store.goals.retry(self.goal, rows, seal=seal, slots=self.slots, now_ms=self.now)[0]
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
@@ -191,10 +193,11 @@ class Sim:
 
     def dump(self) -> dict[str, Any]:
         """Everything that is stored for the goal, to show that an operation changed nothing."""
-        client, found = self.store.client, {}
-        for key in client.scan_iter("*", count=1000):
-            found[key] = client.dump(key)
-        return found
+        keys = sorted(self.store.client.scan_iter("*", count=1000))
+        with self.store.client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.dump(key)
+            return dict(zip(keys, pipe.execute(), strict=True))
 
 
 def failure(error: str, reason: str = "error") -> str:
