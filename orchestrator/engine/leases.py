@@ -163,7 +163,7 @@ class time_limit:
     def _raise(self, *_: object) -> None:
         raise NodeTimeout(f"it ran longer than {self._seconds:g} s")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         self._held.running = False
         if self._alarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -171,6 +171,9 @@ class time_limit:
         if self._timer is not None:
             self._timer.close()
         self._held.deadline = None
+        if self._held.interrupted and error is None:
+            # The body ended just as it was interrupted: take back what is not raised yet.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._held.thread), None)
 
 
 def _patched_by_gevent() -> bool:

@@ -47,8 +47,10 @@ class Reopener:
             raise IllegalTransition(f"goal {goal!r} was cancelled by its deadline; submit it again under another id")
         snapshot = self._snapshot(goal)
         rows = list(self._rows(goal, snapshot, self._chosen(goal, snapshot, node)))
+        if not rows:
+            raise IllegalTransition(f"goal {goal!r} has no failed node to run again; its nodes were cancelled")
         self._store.goals.expect(goal)
-        for at in range(0, max(len(rows), 1), PIECE):
+        for at in range(0, len(rows), PIECE):
             last = at + PIECE >= len(rows)
             outcome, invitations = self._store.goals.retry(
                 goal, rows[at : at + PIECE], seal=last, slots=self._slots.json()

@@ -71,7 +71,7 @@ CATALOGUE: Final = (
         "hash",
         "claim, commit, reap",
         _GOAL_END,
-        "Invitations by queue: out, deadline, observed wait.",
+        "Invitations by queue: out, deadline, observed wait, how often unanswered.",
     ),
     KeySpec(
         "dag:{goal}:ripple", "list", "commit, settle", _GOAL_END, "Ended nodes whose edges are still being resolved."

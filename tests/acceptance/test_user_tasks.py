@@ -134,9 +134,14 @@ def total(numbers):
     one.worker("w1")
     one.beat()
     chordal = one.chordal()
-    app = Celery("mine", set_as_current=False)
-    add, total = (lambda *args: app.signature("mine.add", args)), app.signature("mine.total")
-    canvas = chain(add(1, 2), chord([chain(add(10), add(100)), add(20)], total), add(1000))
+    app: Any = Celery("mine", set_as_current=False)
+
+    def add(*args: int) -> Any:
+        return app.signature("mine.add", args)
+
+    plain: Any = chain
+    total = app.signature("mine.total")
+    canvas = plain(add(1, 2), chord([plain(add(10), add(100)), add(20)], total), add(1000))
     goal = chordal.submit(from_canvas(canvas))
     until(lambda: chordal.summary(goal).terminal, 40, f"the end {chordal.status(goal)}")
     outputs = [node.output for node in chordal.status(goal).nodes.values()]

@@ -11,7 +11,11 @@ from orchestrator.store.records import Outcome, Result, Verdict
 from support.sim import LEASE_MS, Sim, failure
 
 OUTCOMES = ["done", "failed", "retry", "park", "release"]
-BODY = {"park": ('{"reason":"approval","then":"ready"}', ""), "retry": ("{}", 10), "failed": ("{}", "")}
+BODY: dict[str, tuple[str, str | int]] = {
+    "park": ('{"reason":"approval","then":"ready"}', ""),
+    "retry": ("{}", 10),
+    "failed": ("{}", ""),
+}
 
 
 def body(outcome: str) -> tuple[str, str | int]:

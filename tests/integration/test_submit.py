@@ -13,7 +13,7 @@ from orchestrator.store.goals import PIECE, SubmissionLost
 from orchestrator.store.records import NodeRow
 from orchestrator.store.store import Store
 from support.crew import Crew
-from support.sim import SLOTS, START_MS, TTL_MS, Sim, document
+from support.sim import SLOTS, START_MS, TTL_MS, Sim, document, row
 
 
 def rows_of(count: int) -> list[NodeRow]:
@@ -197,10 +197,8 @@ def test_a_hundred_thousand_nodes_are_stored_in_bounded_pieces(store: Store) -> 
     store.client.config_set("slowlog-log-slower-than", 0)
     store.client.config_set("slowlog-max-len", 100_000)
     store.client.slowlog_reset()
-    empty = NodeRow("", "{}", "", "", 0, None, -1, "", "", None)
-    rows = (NodeRow(f"n{index}", *(getattr(empty, name) for name in empty.__slots__[1:])) for index in range(100_000))
     try:
-        submit(store, rows)
+        submit(store, (row(f"n{index}") for index in range(100_000)))
         slow = [entry["duration"] for entry in store.client.slowlog_get(100_000)]
     finally:
         store.client.config_set("slowlog-log-slower-than", 10_000)

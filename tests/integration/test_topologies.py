@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -68,7 +69,7 @@ def start(servers: list[subprocess.Popen[bytes]], folder: Path, *options: str) -
 
 def run_a_goal(chordal: Chordal, goal: str) -> None:
     """Submit, claim, renew, commit, lose, reap and remove: every kind of access to the keys of a goal."""
-    chordal.sender.invite = lambda _invitations: None  # type: ignore[method-assign,misc]
+    setattr(chordal.sender, "invite", lambda _: None)  # noqa: B010 - no message goes out, and mypy need not agree
     nodes = [{"id": name} for name in ("a", "b", "c")]
     edges = [{"source": "a", "target": "c"}, {"source": "b", "target": "c"}]
     assert chordal.submit({"goal_id": goal, "nodes": nodes, "edges": edges}) == goal
@@ -98,7 +99,7 @@ def run_a_goal(chordal: Chordal, goal: str) -> None:
 def test_a_cluster_of_three(servers: list[subprocess.Popen[bytes]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ports = [start(servers, Path(folder), "--cluster-enabled", "yes") for _ in range(3)]
-        clients = [redis.Redis(port=port, decode_responses=True) for port in ports]
+        clients: list[Any] = [redis.Redis(port=port, decode_responses=True) for port in ports]
         for index, client in enumerate(clients):
             first, last = 16384 * index // 3, 16384 * (index + 1) // 3 - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class Crew:
             store, self.settings, self.mail, self.slots, self.kinds, Keeper(store), self.control.after_end, name="crew"
         )
         self.duties = Duties(store, self.settings, self.mail, self.slots, self.control, self.payloads)
+        self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young
         self.patcher = Patcher(store, self.payloads, self.mail, self.slots)
         self.reopener = Reopener(store, self.payloads, self.mail, self.slots)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -146,12 +146,15 @@ def _leases(seen: Picture) -> Iterator[str]:
 def _ready(seen: Picture) -> Iterator[str]:
     if seen.record.get("state") == GoalState.CANCELLED or _in_state(seen, "CANCELLED"):
         return  # nothing is claimed any more; the sets go with the goal
-    places: Counter[str] = Counter(name for names in seen.ready.values() for name in names)
+    places: dict[str, list[str]] = defaultdict(list)
+    for queue, names in seen.ready.items():
+        for name in names:
+            places[name].append(queue)
     heads = {line[0] for line in seen.lanes.values() if line}
     behind = {name for line in seen.lanes.values() for name in line[1:]}
     for name in sorted(_in_state(seen, "READY")):
         task = seen.tasks[name]
-        where = [queue for queue, names in seen.ready.items() if name in names]
+        where = places.get(name, [])
         if "lane" in task and name not in heads | behind:
             yield f"I4: {name} is READY and not in its lane"
         elif name in behind and where:

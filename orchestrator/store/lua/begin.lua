@@ -13,7 +13,10 @@ local note = call('HGET', PARKED, node)
 if record[1] ~= 'WAITING' or record[2] ~= ARGV[6] or not note or cjson.decode(note).reason ~= 'task' then
   return { 'duplicate' }
 end
-if goal_state ~= 'RUNNING' then return { goal_state } end
+if goal_state ~= 'RUNNING' then
+  call('ZADD', TIMERS, int(now), node) -- its message is used up: the node is sent again once the goal goes on
+  return { goal_state }
+end
 local token = call('HINCRBY', G, 'token', 1)
 local lease = tonumber(record[3] or ARGV[4])
 call('HDEL', PARKED, node)

@@ -17,6 +17,7 @@ if ARGV[8] ~= '' then
   local wait = tonumber(call('HGET', DISPATCH, 'wait:' .. queue) or '0')
   local seen = math.max(0, now - tonumber(ARGV[8]))
   call('HSET', DISPATCH, 'out:' .. queue, math.max(0, out - 1), 'wait:' .. queue, int(wait * 0.7 + seen * 0.3))
+  call('HDEL', DISPATCH, 'unanswered:' .. queue)
 end
 local claims = take(queue, tonumber(ARGV[6]), ARGV[7], worker, nonce, ARGV[4])
 if #claims > 0 then touched[queue] = true end

@@ -56,7 +56,10 @@ local function redispatch()
   for field, out in pairs(values) do
     local queue = string.match(field, '^out:(.+)$')
     if queue and call('ZCARD', ready_key(queue)) > 0 then
-      if tonumber(values['due:' .. queue] or '0') <= now and out ~= '0' then call('HSET', DISPATCH, field, 0) end
+      if tonumber(values['due:' .. queue] or '0') <= now and out ~= '0' then
+        call('HSET', DISPATCH, field, 0)
+        call('HINCRBY', DISPATCH, 'unanswered:' .. queue, 1)
+      end
       touched[queue] = true
     end
   end

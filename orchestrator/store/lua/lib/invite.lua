@@ -7,8 +7,13 @@ local function invite(queue, slots, dispatch_ms, out)
   local sent = tonumber(call('HGET', DISPATCH, 'out:' .. queue) or '0')
   local want = math.min(ready, math.max(1, free)) - sent
   if want <= 0 then return end
-  local wait = tonumber(call('HGET', DISPATCH, 'wait:' .. queue) or '0')
-  call('HSET', DISPATCH, 'out:' .. queue, sent + want, 'due:' .. queue, int(now + math.max(dispatch_ms, 3 * wait)))
+  local seen = call('HMGET', DISPATCH, 'wait:' .. queue, 'unanswered:' .. queue)
+  local patience = math.max(dispatch_ms, 3 * tonumber(seen[1] or '0'))
+  if seen[2] then -- nobody answers: one message at a time, ever more rarely, or they would pile up
+    want = 1
+    patience = patience * 2 ^ math.min(tonumber(seen[2]), 10)
+  end
+  call('HSET', DISPATCH, 'out:' .. queue, sent + want, 'due:' .. queue, int(now + patience))
   for _, node in ipairs(call('ZRANGE', ready_key(queue), 0, want - 1)) do
     local record = call('HMGET', task(node), 'attempt', 'resume')
     out[#out + 1] = { queue, node, tonumber(record[1] or '0') + (record[2] and 0 or 1), int(now), goal[4] or '0' }
