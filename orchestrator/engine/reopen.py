@@ -81,8 +81,10 @@ class Reopener:
     def _chosen(self, goal: str, snapshot: _Snapshot, node: str | None) -> set[str]:
         """Failed nodes to run again, and the maps whose items failed."""
         failed = {name for name, task in snapshot.tasks.items() if task.get("state") == "FAILED"}
+        # In a goal that FAILED, nodes that have not ended are what an interrupted retry reopened already.
+        reopened = {name for name, task in snapshot.tasks.items() if task.get("state") in ("READY", "BLOCKED")}
         if node is None:
-            return failed
+            return failed | reopened
         if node not in snapshot.tasks:
             raise NodeNotFound(f"goal {goal!r} has no node {node!r}")
         if node not in failed:
@@ -95,7 +97,7 @@ class Reopener:
             source for (source, target), letter in snapshot.letters.items()
             if target in (node, *owner) and letter == "i" and source in failed
         }  # fmt: skip
-        return {node, *items, *(name for name in owner if name in failed)}
+        return {node, *items, *(name for name in owner if name in failed), *reopened}
 
     def _rows(self, goal: str, snapshot: _Snapshot, chosen: set[str]) -> Iterator[Row]:
         open_again = self._can_fire(goal, snapshot, chosen)

@@ -101,14 +101,22 @@ def test_timers_and_leases_of_a_paused_goal_are_kept_up(sim: Sim) -> None:
     assert list(reaped.invitations) == []
 
 
-def test_an_invitation_that_nobody_took_is_sent_again(sim: Sim) -> None:
-    assert len(sim.submit(["a", "b"])) == 2
-    sim.tick(1999)
-    assert list(sim.reap().invitations) == []
-    sim.tick(1)
-    assert len(sim.reap().invitations) == 2
-    sim.tick(1999)
-    assert list(sim.reap().invitations) == []
+def test_invitations_that_nobody_took_are_sent_again_one_at_a_time_and_ever_more_rarely(sim: Sim) -> None:
+    assert len(sim.submit(["a", "b", "c"])) == 3
+    for wait in (2000, 4000, 8000, 16_000):
+        sim.tick(wait - 1)
+        assert list(sim.reap().invitations) == []
+        sim.tick(1)
+        assert [one.node for one in sim.reap().invitations] == ["a"]
+    assert len(sim.step(hint="a", sent_ms=sim.now).invitations) == 2, "somebody answers: as many as ever"
+
+
+def test_a_message_that_was_lost_is_replaced_when_there_are_others(sim: Sim) -> None:
+    sim.submit([f"n{index}" for index in range(8)])
+    for index in range(3):
+        sim.done(sim.step(hint=f"n{index}", sent_ms=sim.now).claims[0].lease)
+    sim.tick(2000)
+    assert len(sim.reap().invitations) == 1
 
 
 def test_patience_follows_the_wait_that_was_seen(sim: Sim) -> None:
@@ -122,7 +130,7 @@ def test_patience_follows_the_wait_that_was_seen(sim: Sim) -> None:
     sim.tick(2000)
     assert len(sim.reap().invitations) == 0, "they usually take 7.6 s here, so 2 s are no sign of loss"
     sim.tick(21_000)
-    assert len(sim.reap().invitations) == 4
+    assert len(sim.reap().invitations) == 1
 
 
 def test_the_next_look_is_when_something_is_due(sim: Sim) -> None:

@@ -53,7 +53,7 @@ def test_it_is_invisible_until_its_last_piece_is_there(sim: Sim) -> None:
     seen: list[int] = []
 
     def slowly() -> Any:
-        for index, row in enumerate(rows_of(12 * PIECE)):
+        for index, one in enumerate(rows_of(12 * PIECE)):
             if index % (5 * PIECE) == 0:
                 with pytest.raises(GoalNotFound):
                     store.goals.record("g")
@@ -61,7 +61,7 @@ def test_it_is_invisible_until_its_last_piece_is_there(sim: Sim) -> None:
                 assert sim.claim() == []
                 assert sim.state == "PLANNING"
                 seen.append(store.client.hlen(store.keys.part("g", "nodes")))
-            yield row
+            yield one
 
     submit(store, slowly())
     assert seen[0] == 0 < seen[-1] < 12 * PIECE
@@ -88,11 +88,11 @@ def test_a_second_submission_of_the_same_takes_a_half_built_goal_over(sim: Sim) 
     store, first = sim.store, rows_of(10 * PIECE)
 
     def interrupted() -> Any:
-        for index, row in enumerate(first):
+        for index, one in enumerate(first):
             if index == 9 * PIECE:
                 submit(store, iter(first), nonce="second")
                 assert sim.state == "RUNNING"
-            yield row
+            yield one
 
     assert submit(store, interrupted(), nonce="first") == [], "the other one has sent the invitations"
     assert sim.record()["total"] == str(10 * PIECE)
@@ -101,18 +101,18 @@ def test_a_second_submission_of_the_same_takes_a_half_built_goal_over(sim: Sim) 
 
 def test_a_stale_submission_cannot_add_pieces_or_seal(sim: Sim) -> None:
     run, pair = sim.store.goals._scripts.run, sim.store.keys.pair("g")
-    row = rows_of(1)[0].args()
+    first = rows_of(1)[0].args()
     assert run("submit_open", pair, (sim.now, "d", "one")) == "opened"
     assert run("submit_open", pair, (sim.now, "d", "two")) == "opened"
-    assert run("submit_piece", pair, (sim.now, "one", *row)) == "stale"
-    assert run("submit_piece", pair, (sim.now, "two", *row)) == "stored"
-    assert run("submit_piece", pair, (sim.now, "two", *row)) == "stored", "a piece may be sent again"
+    assert run("submit_piece", pair, (sim.now, "one", *first)) == "stale"
+    assert run("submit_piece", pair, (sim.now, "two", *first)) == "stored"
+    assert run("submit_piece", pair, (sim.now, "two", *first)) == "stored", "a piece may be sent again"
     seal = (1, 1, SLOTS, 2000, "", "RUNNING")
     assert run("submit_seal", pair, (sim.now, "one", *seal))[0] == "stale"
     assert run("submit_seal", pair, (sim.now, "two", 2, *seal[1:]))[0] == "stale", "a piece is missing"
     assert run("submit_seal", pair, (sim.now, "two", *seal))[0] == "started"
     assert run("submit_seal", pair, (sim.now, "two", *seal))[0] == "exists", "a reply was lost and the call sent again"
-    assert run("submit_piece", pair, (sim.now, "two", *row)) == "stale"
+    assert run("submit_piece", pair, (sim.now, "two", *first)) == "stale"
 
 
 def half_built(sim: Sim) -> None:
@@ -150,10 +150,10 @@ def test_the_same_document_goes_on_where_a_crash_left_it(sim: Sim) -> None:
 
 def test_pieces_of_a_goal_that_was_removed_meanwhile_are_refused(sim: Sim) -> None:
     def rows() -> Any:
-        for index, row in enumerate(rows_of(10 * PIECE)):
+        for index, one in enumerate(rows_of(10 * PIECE)):
             if index == 9 * PIECE:
                 assert sim.store.goals.remove("g", now_ms=sim.now, most_slices=100) == "removed"
-            yield row
+            yield one
 
     with pytest.raises(SubmissionLost, match="submit it again"):
         submit(sim.store, rows())

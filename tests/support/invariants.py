@@ -174,6 +174,8 @@ def _ready(seen: Picture) -> Iterator[str]:
 
 
 def _parked(seen: Picture) -> Iterator[str]:
+    if "cancelling" in seen.record:
+        return  # the last slice takes the notes and timers away, all at once
     waiting = _in_state(seen, "WAITING")
     if waiting != set(seen.parked):
         yield f"I4: WAITING are {sorted(waiting)}, parked are {sorted(seen.parked)}"

@@ -14,7 +14,8 @@ from orchestrator.engine import encode
 from orchestrator.store.records import Claimed, Invitation, NodeRow, Outcome, Reaped, Result, Step, Verdict
 from orchestrator.store.store import Store
 
-START_MS = 1_700_000_000_000
+START_MS = 4_000_000_000_000
+"""Far ahead, so that an operation that goes by the server's clock may come between: a stream's ids never go back."""
 LEASE_MS = 3000
 SLOTS = '{"*":4}'
 TTL_MS = (60_000, 120_000, 30_000, 10_000)
@@ -116,6 +117,16 @@ class Sim:
     def park(self, lease: Lease, reason: str, then: str = "ready", delay: int | str = "", **note: Any) -> Verdict:
         """Commit a park."""
         return self.end(lease, "park", json.dumps({"reason": reason, "then": then, **note}), delay)
+
+    def finish(self, end: str, node: str = "a") -> None:
+        """End the goal by its last node, or by a cancel."""
+        if end == "CANCELLED":
+            assert self.cancel() == "cancelled"
+        elif end == "FAILED":
+            self.fail(node)
+        else:
+            self.done(node)
+        assert self.state == end
 
     def renew(self, *leases: Lease, length: int = LEASE_MS) -> list[Lease]:
         """Renew; returns what is lost."""

@@ -10,6 +10,7 @@ local function invite(queue, slots, dispatch_ms, out)
   local seen = call('HMGET', DISPATCH, 'wait:' .. queue, 'unanswered:' .. queue)
   local patience = math.max(dispatch_ms, 3 * tonumber(seen[1] or '0'))
   if seen[2] then -- nobody answers: one message at a time, ever more rarely, or they would pile up
+    if sent > 0 then return end
     want = 1
     patience = patience * 2 ^ math.min(tonumber(seen[2]), 10)
   end
