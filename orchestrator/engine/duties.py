@@ -50,14 +50,13 @@ class Duties:
         """Expired leases, due timers, lost messages, half-done cancellations, goals past their time to live."""
         goals = self.store.goals
         now = goals.clock_ms()
-        if self._in_grace():
-            return "Redis was away: workers get the length of a lease to renew"
+        grace = self._in_grace()
         due = goals.due(now, self.settings.duty_limit)
         times: dict[str, int] = {}
         lost = removed = 0
         for goal in due:
             try:
-                reaped = self._look(goal)
+                reaped = self._look(goal, grace)
             except Exception:
                 # One goal that cannot be handled must not keep the others from being looked at.
                 log.exception("goal %s could not be looked at; again in 30 s", goal)
@@ -79,7 +78,7 @@ class Duties:
                 self._grace_until = self._last_reap + self.settings.lease_seconds
         return self._last_reap < self._grace_until
 
-    def _look(self, goal: str) -> Reaped:
+    def _look(self, goal: str, grace: bool) -> Reaped:
         settings = self.settings
         ttl = (
             settings.done_ttl_seconds,
@@ -92,6 +91,7 @@ class Duties:
             most=PER_GOAL,
             lost_limit=settings.lost_limit,
             slots=self.slots.json(),
+            spare_leases=grace,
             ttl_ms=(int(ttl[0] * 1000), int(ttl[1] * 1000), int(ttl[2] * 1000), int(ttl[3] * 1000)),
         )
         self.sender.invite(reaped.invitations)

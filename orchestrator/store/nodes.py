@@ -101,10 +101,14 @@ class NodeStore:
 
     def reap(
         self, goal: str, *, most: int, lost_limit: int, slots: str, ttl_ms: tuple[int, int, int, int],
-        now_ms: int | None = None,
+        spare_leases: bool = False, now_ms: int | None = None,
     ) -> Reaped:  # fmt: skip
-        """Act on everything that is due on one goal. `ttl_ms`: done, failed, cancelled, half-built."""
-        args = (_time(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms)
+        """Act on everything that is due on one goal. `ttl_ms`: done, failed, cancelled, half-built.
+
+        With `spare_leases` expired leases are left alone for now: their holders may just not have reached Redis.
+        """
+        spare = "1" if spare_leases else "0"
+        args = (_time(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms, spare)
         due, out, lost, advice = self._scripts.run("reap", self._keys.pair(goal), args)
         return Reaped(int(due), invitations(goal, out), lost, advice)
 

@@ -1,7 +1,7 @@
 -- reap: everything that is due on one goal: expired leases, timers, what a script left over, lost messages, the deadline.
 -- KEYS  1 dag:{goal}   2 task:{goal}
 -- ARGV  1 now   2 most of each   3 lost limit   4 slots JSON   5 dispatch ms
---       6-8 time to live in ms once DONE, FAILED, CANCELLED   9 time to live of a half-built goal
+--       6-8 time to live in ms once DONE, FAILED, CANCELLED   9 time to live of a half-built goal   10 '1' to spare expired leases
 -- Returns {next due in ms (absolute) or -1, invitations, lost nodes, advice}: advice is 'wait', 'again' (more is due),
 --   'cancel' (a cancellation goes on), 'remove' (its time to live has passed) or 'notify' (its parent waits for word)
 --@include base
@@ -15,7 +15,7 @@ local ended = terminal_due()
 if ended then return ended end
 if cancelling then return { int(now + 1000), {}, {}, 'cancel' } end
 local most = tonumber(ARGV[2])
-local lost = reap_leases(most, tonumber(ARGV[3]))
+local lost = ARGV[10] == '1' and {} or reap_leases(most, tonumber(ARGV[3]))
 local woken = fire_timers(most)
 for _ = 1, 5 do
   local item = call('LPOP', RIPPLE)
