@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from orchestrator.app import app
@@ -12,10 +13,20 @@ from .parts import chordal
 COMMANDS = ("pause", "resume", "cancel", "retry", "approve", "reject", "signal")
 
 
+class BadCommand(ChordalError):
+    """The command or its arguments are not known; the message lists what is."""
+
+
 @app.task(name="tasks.control.command")
 def command(name: str, goal: str, **arguments: Any) -> str:
-    """Carry out a command on a goal; returns what happened. Raises ChordalError for one that is not known."""
+    """Carry out a command on a goal; returns what happened. Raises BadCommand, and what the command raises."""
     if name not in COMMANDS:
-        raise ChordalError(f"there is no command {name!r}; known: {', '.join(COMMANDS)}")
-    outcome: str = getattr(chordal(), name)(goal, **arguments)
+        raise BadCommand(f"there is no command {name!r}; known: {', '.join(COMMANDS)}")
+    act = getattr(chordal(), name)
+    try:
+        inspect.signature(act).bind(goal, **arguments)
+    except TypeError as error:
+        takes = ", ".join(inspect.signature(act).parameters)
+        raise BadCommand(f"{name}: {error}; it takes: {takes}") from None
+    outcome: str = act(goal, **arguments)
     return outcome

@@ -99,6 +99,9 @@ def test_inspect_call_and_goal_commands(fleet: Callable[..., Fleet]) -> None:
     assert command.returncode == 0
     result = celery(one, "result", command.stdout.strip())
     assert "cannot be paused" in result.stdout + result.stderr
+    command = celery(one, "call", "tasks.control.command", "--args", '["pause", "g1"]', "--kwargs", '{"why": "x"}')
+    result = celery(one, "result", command.stdout.strip())
+    assert "it takes: goal, reason" in result.stdout + result.stderr
 
 
 class Worker(CeleryTestWorker):

@@ -253,7 +253,10 @@ def test_waits_signals_and_approvals_hold_no_worker(chordal: Chordal) -> None:
             "edges": [{"source": "word", "target": "second"}, {"source": "yes", "target": "end"}],
         }
     )
-    until(lambda: all(chordal.status(goal).nodes[name].reason == "approval" for name in ("yes", "no")), what="parked nodes")
+    until(
+        lambda: all(chordal.status(goal).nodes[name].reason == "approval" for name in ("yes", "no")),
+        what="parked nodes",
+    )
     assert chordal.signal(goal, "go", {"by": "me"}) == "woken"
     assert chordal.approve(goal, "yes", "fine") == "approved"
     assert chordal.reject(goal, "no", "not today") == "rejected"

@@ -121,6 +121,20 @@ def test_the_tutorials_tasks_py_and_a_beat_py_do_not_clash(fleet: Callable[..., 
     assert status.nodes["b"].state is NodeState.DONE
 
 
+def test_celerys_own_time_limit_fails_the_node(fleet: Callable[..., Fleet]) -> None:
+    """A hard limit is reported by the worker's main process, which did not claim the node."""
+    slow = TUTORIAL.replace("def add(x, y):", "def add(x, y):\n    import time; time.sleep(30)")
+    one = fleet({"mine.py": slow}, CHORDAL_IMPORTS="mine")
+    one.worker("w1", slots=1)
+    one.beat()
+    chordal = one.chordal()
+    call = {"id": "a", "kind": "task", "call": "mine.add", "inputs": {"x": 1, "y": 2}, "timeout_seconds": 1}
+    goal = chordal.submit({"nodes": [call]})
+    until(lambda: chordal.summary(goal).terminal, 30, f"the end {chordal.status(goal)}")
+    assert "TimeLimitExceeded" in (chordal.status(goal).nodes["a"].error or "")
+    assert chordal.status(goal).nodes["a"].attempt == 1
+
+
 def test_an_existing_canvas_runs_durably(fleet: Callable[..., Fleet]) -> None:
     more = (
         TUTORIAL

@@ -229,3 +229,25 @@ class Walk:
             self.crew.patcher.apply("g", changes[what])
         except ChordalError:
             return
+
+    # -- the end --------------------------------------------------------------------------------------------------------
+
+    def finish(self, rounds: int = 60) -> None:
+        """Faults heal: workers work, beat looks, answers come. Every goal must come to its end."""
+        for _ in range(rounds):
+            record = self.sim.record()
+            if record["state"] in ENDED:
+                return
+            if record["state"] == "AWAITING_APPROVAL" or "cancelling" in record:
+                self.cancel()
+                continue
+            self.resume()
+            for queue in range(len(QUEUES)):
+                self.claim(0, 16, queue)
+            for node in list(self.holder):
+                self.commit(self.leases[::-1].index(self.holder[node]), "done", 1)
+            self.look(5_000, lost_limit=1_000)
+            for node, note in self._parked().items():
+                if json.loads(note)["reason"] != "items":
+                    self.sim.wake(node, json.loads(note)["reason"], "done", "1")
+        raise AssertionError(f"no end after {rounds} rounds: {self.sim.states()}, {self._parked()}, {self.sim.record()}")

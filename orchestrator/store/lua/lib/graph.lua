@@ -45,6 +45,7 @@ local function settle_item(map, failed)
   if call('HINCRBY', task(map), 'items_left', -1) > 0 then return end
   if call('HGET', task(map), 'state') == 'WAITING' then
     call('HDEL', PARKED, map)
+    call('ZREM', TIMERS, map)
     call('HSET', task(map), 'resume', 'items')
     make_ready(map, 'WAITING')
     emit('node.woken', map, '', '', '', '{"by":"items"}')
