@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from orchestrator.backend import attach as attach
     from orchestrator.compile.canvas import from_canvas as from_canvas
     from orchestrator.compile.canvas import to_canvas as to_canvas
-    from orchestrator.compile.plan import compile as compile
     from orchestrator.domain.dag import Edge as Edge
     from orchestrator.domain.dag import Goal as Goal
     from orchestrator.domain.dag import Node as Node
@@ -30,7 +29,6 @@ _HOMES = {
     "Handle": "orchestrator.api",
     "Node": "orchestrator.domain.dag",
     "attach": "orchestrator.backend",
-    "compile": "orchestrator.compile.plan",
     "connect": "orchestrator.wiring",
     "current": "orchestrator.engine.context",
     "from_canvas": "orchestrator.compile.canvas",
@@ -46,7 +44,6 @@ __all__ = [
     "Node",
     "attach",
     "celery",
-    "compile",
     "connect",
     "current",
     "from_canvas",

@@ -52,6 +52,8 @@ def parse_yaml(text: str | bytes) -> Any:
         raise InvalidGoal([Fault("document", f"this is not YAML: {error}")]) from None
     except (ValueError, RecursionError) as error:
         raise InvalidGoal([Fault("document", str(error))]) from None
+    except (AttributeError, LookupError, TypeError):  # what the constructors of explicit tags raise
+        raise InvalidGoal([Fault("document", "a value is not what its tag says", "leave the !!tag out")]) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -232,7 +232,7 @@ class Walk:
 
     # -- the end --------------------------------------------------------------------------------------------------------
 
-    def finish(self, rounds: int = 60) -> None:
+    def finish(self, outcome: str = "done", rounds: int = 60) -> None:
         """Faults heal: workers work, beat looks, answers come. Every goal must come to its end."""
         for _ in range(rounds):
             record = self.sim.record()
@@ -245,9 +245,11 @@ class Walk:
             for queue in range(len(QUEUES)):
                 self.claim(0, 16, queue)
             for node in list(self.holder):
-                self.commit(self.leases[::-1].index(self.holder[node]), "done", 1)
+                self.commit(self.leases[::-1].index(self.holder[node]), outcome, 1)
             self.look(5_000, lost_limit=1_000)
             for node, note in self._parked().items():
                 if json.loads(note)["reason"] != "items":
                     self.sim.wake(node, json.loads(note)["reason"], "done", "1")
-        raise AssertionError(f"no end after {rounds} rounds: {self.sim.states()}, {self._parked()}, {self.sim.record()}")
+        raise AssertionError(
+            f"no end after {rounds} rounds: {self.sim.states()}, {self._parked()}, {self.sim.record()}"
+        )
