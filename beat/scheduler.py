@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any
 
 from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock
 
@@ -18,32 +18,39 @@ from orchestrator.wiring import Chordal, connect
 
 log = logging.getLogger(__name__)
 
-PREFIX: Final = "beat."
-
 
 class Scheduler(RedBeatScheduler):
     """A redundant scheduler: of several beats the one that holds redbeat's lock ticks."""
 
+    lock: Any = None
+
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         self._chordal: Chordal = connect()
-        intervals = self._chordal.duties.intervals()
-        entries = {
-            f"{PREFIX}{duty}": {"task": f"{PREFIX}{duty}", "schedule": every} for duty, every in intervals.items()
-        }
-        app.conf.beat_schedule = {**(app.conf.beat_schedule or {}), **entries}
+        self._next: dict[str, float] = {}
         super().__init__(app, *args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
-        """One round. Beat outlives a Redis that is away, and stands in line again when it lost the lock."""
+        """One round: the user's entries that are due, then our duties. Returns the seconds until the next.
+
+        Beat outlives a Redis that is away, and stands in line again when it lost the lock. The duties are timed by the
+        monotonic clock: a wall clock that is wrong must not put them off.
+        """
         try:
-            return super().tick(*args, **kwargs)
+            if self.lock is None and self.lock_key:
+                acquire_distributed_beat_lock(SimpleNamespace(scheduler=self))
+            wait = super().tick(*args, **kwargs)
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); beat waits for it", error)
+            return self.max_interval
         except LockLost:
             log.warning("another beat has taken over; this one stands by")
             self.lock = None
-            acquire_distributed_beat_lock(SimpleNamespace(scheduler=self))
-        return self.max_interval
+            return 0
+        for duty, every in self._chordal.duties.intervals().items():
+            if time.monotonic() >= self._next.get(duty, 0.0):
+                self._next[duty] = time.monotonic() + every
+                self.carry_out(duty)
+        return max(0.0, min(wait, min(self._next.values()) - time.monotonic()))
 
     def close(self) -> None:
         """End; the lock is given back if Redis is there to take it."""
@@ -51,17 +58,6 @@ class Scheduler(RedBeatScheduler):
             super().close()
         except (*ConnectionFailed, LockLost) as error:
             log.warning("the lock of beat could not be given back (%s); it runs out", error)
-
-    def maybe_due(self, entry: Any, **kwargs: Any) -> Any:
-        """Carry a duty out when it is due, without a line in the log a second; the user's entries go their usual way."""
-        duty = str(entry.task).removeprefix(PREFIX)
-        if not str(entry.task).startswith(PREFIX) or duty not in self._chordal.duties.names:
-            return super().maybe_due(entry, **kwargs)
-        due, next_seconds = entry.is_due()
-        if due:
-            self.reserve(entry)
-            self.carry_out(duty)
-        return next_seconds
 
     def carry_out(self, duty: str) -> None:
         """One tick of a duty; a failure is logged and the next tick tries again."""

@@ -115,8 +115,9 @@ def show(
     console: Console, repetitions: Sequence[Repetition], rows: Sequence[Row], scales: Sequence[Scale], sized: bool
 ) -> None:
     """Print the tables; with `sized`, what the targets say too."""
-    console.print(_workloads(rows))
-    console.print(_surroundings(repetitions))
+    if rows:
+        console.print(_workloads(rows))
+        console.print(_surroundings(repetitions))
     if scales:
         console.print(_scale(scales))
     if sized:

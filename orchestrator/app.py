@@ -16,6 +16,7 @@ from orchestrator.settings import Settings
 
 DEFAULT_QUEUE: Final = "default"
 BACKEND: Final = "orchestrator.backend:Backend"
+SENTINEL_BACKEND: Final = "orchestrator.backend:BehindSentinel"
 LOCAL_REDIS: Final = "redis://127.0.0.1:6379/0"
 
 
@@ -28,9 +29,12 @@ def redis_url(settings: Settings) -> str:
 
 
 def broker_url(settings: Settings) -> str:
-    """The same server in the words of Celery's transports."""
-    if settings.broker_url:
-        return settings.broker_url
+    """Celery's broker: the one that is configured, else the state's Redis."""
+    return settings.broker_url or state_url(settings)
+
+
+def state_url(settings: Settings) -> str:
+    """The state's Redis in the words of Celery's transports."""
     url = redis_url(settings)
     parts = urlsplit(url)
     if parts.scheme == "unix":
@@ -43,10 +47,18 @@ def broker_url(settings: Settings) -> str:
     return url
 
 
-def result_backend_url(broker: str) -> str | None:
-    """Our result backend on the broker's server; it says `socket` where the broker says `redis+socket`."""
-    if "sentinel://" in broker:
-        return None
+def result_backend_url(settings: Settings) -> str | None:
+    """Our result backend: on the broker's server if that is Redis, else on the state's. None for a Cluster alone.
+
+    Celery's Redis backend says `socket` where its transport says `redis+socket`.
+    """
+    broker = broker_url(settings)
+    if not broker.startswith(("redis", "sentinel")):
+        if redis_url(settings).startswith("cluster://"):
+            return None
+        broker = state_url(settings)
+    if broker.startswith("sentinel"):
+        return f"{SENTINEL_BACKEND}+{broker}"
     return f"{BACKEND}+{broker.replace('redis+socket://', 'socket://', 1)}"
 
 
@@ -70,7 +82,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_url": broker,
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
-        "result_backend": result_backend_url(broker),
+        "result_backend": result_backend_url(settings),
+        "result_backend_transport_options": {"master_name": transport["master_name"]}
+        if "master_name" in transport
+        else {},
         "result_expires": 3600,
         # JSON everywhere: a message or a result can never be code.
         "task_serializer": "json",

@@ -9,17 +9,18 @@ from __future__ import annotations
 import importlib
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
 
 from celery import Celery, signals
-from celery.backends.redis import RedisBackend
-from celery.exceptions import Ignore, Retry, WorkerLostError
+from celery.backends.redis import RedisBackend, SentinelBackend
+from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done, End, Failed, Parked, failed_by
@@ -38,11 +39,14 @@ class Hook:
     """Claims and commits nodes for the tasks of one app."""
 
     chordal: Chordal
+    app: Celery
     held: dict[str, Held] = field(default_factory=dict)
 
     def begin(self, request: Any) -> None:
         """Claim the node of a task that is about to run. Raises Ignore when it must not run (a duplicate, a cancel)."""
         goal, node, attempt = _parts(request)
+        if not isinstance(self.app.backend, _Hooked):
+            raise Reject("result_backend is not Chordal's: nothing would commit this node", requeue=False)
         runner = self.chordal.runner
         lease_ms = int(self.chordal.settings.lease_seconds * 1000)
         outcome, lease, length = self.chordal.store.nodes.begin(
@@ -51,7 +55,14 @@ class Hook:
         if lease is None:
             log.warning(NOT_TO_RUN.format(outcome=outcome, node=node, goal=goal))
             raise Ignore(NOT_TO_RUN.format(outcome=outcome, node=node, goal=goal))
-        self.held[request.id] = self.chordal.keeper.hold(lease, length)
+        self.chordal.store.goals.expect(goal, length)
+        held = self.held[request.id] = self.chordal.keeper.hold(lease, length)
+        # Celery has its limits as (hard, soft).
+        limit = (request.timelimit or (None, None))[0]
+        if limit is not None:
+            # Only the prefork pool ends a task at Celery's limit; elsewhere its lease ends here and it is fenced.
+            held.deadline = time.monotonic() + limit
+            held.on_overdue = partial(self._overdue, request.id, goal, node, limit)
 
     def finish(self, request: Any, state: str, result: Any) -> None:
         """Commit what the task ended with."""
@@ -66,7 +77,7 @@ class Hook:
 
     def refuse_unknown(self, task_id: str, name: str, known: list[str]) -> None:
         """The task of a node is not known here: the node fails and says where was looked."""
-        request = SimpleNamespace(id=task_id)
+        request = SimpleNamespace(id=task_id, timelimit=None)
         try:
             self.begin(request)
         except Ignore:
@@ -77,10 +88,32 @@ class Hook:
         error = f"worker {self.chordal.runner.name} knows no Celery task {name!r} (it knows: {mine or 'none of yours'}){hint}"
         self._commit(request, Failed("unknown task", f"no Celery task {name!r}: {error}", final=True))
 
-    def wait_for_retry(self, request: Any, retry: Any) -> None:
+    def _overdue(self, task_id: str, goal: str, node: str, limit: float) -> None:
+        held = self.held.pop(task_id, None)
+        if held is not None:
+            log.error("%s in %s did not stop at its time limit", node, goal)
+            failure = Failed("timeout", f"it ran longer than its time limit of {limit:g} s and did not stop")
+            self.chordal.runner.finish(held.lease, failure, held)
+
+    def ended(self, request: Any, state: str, retval: Any) -> None:
+        """After every task: what Celery tells no backend of, such as a retry of a task without results, or `Ignore`."""
+        if request.id not in self.held:
+            return  # committed by the chord hook
+        if isinstance(retval, Retry):
+            self.wait_for_retry(request, retval)
+        else:
+            self._commit(
+                request, Failed("error", f"the task ended with {state or 'no state'} and no result", final=True)
+            )
+
+    def wait_for_retry(self, request: Any, retry: Retry) -> None:
         """The task retries by itself: its node waits for that message, and is sent again only if it never comes."""
-        when = retry.when if isinstance(retry, Retry) else None
-        seconds = (when - datetime.now(UTC)).total_seconds() if isinstance(when, datetime) else float(when or 0)
+        when = retry.when
+        if isinstance(when, datetime):
+            now = datetime.now(when.tzinfo or UTC)
+            seconds = ((when if when.tzinfo else when.replace(tzinfo=UTC)) - now).total_seconds()
+        else:
+            seconds = float(when or 0)
         self._commit(
             request, Parked("task", "ready", max(seconds, 0) + TASK_RESEND_SECONDS, resume="task:1"), retrying=True
         )
@@ -95,25 +128,44 @@ class Hook:
         self.chordal.runner.finish(lease, end, held, retrying)
 
     def _lease_of(self, goal: str, node: str, attempt: int) -> Lease | None:
-        """The lease as stored: time limits are reported by the worker's main process, which did not claim."""
+        """The lease as stored, if this worker took it for this attempt.
+
+        Time limits are reported by the worker's main process, which did not claim. A lease that another worker holds by
+        now, or this one for another attempt, is not for this task to end.
+        """
+        record = self.chordal.store.nodes.states(goal, [node])[0]
         holder = self.chordal.store.nodes.holder(goal, node)
-        return None if holder is None else Lease(goal, node, holder[0], holder[1], attempt)
+        if holder is None or record.get("attempt") != str(attempt):
+            return None
+        token, nonce, worker = holder
+        mine = worker.startswith(f"{self.chordal.runner.name}/")
+        return Lease(goal, node, token, nonce, attempt) if mine else None
 
 
-class Backend(RedisBackend):
-    """Celery's Redis result backend; it commits nodes where Celery would count a chord."""
+class _Hooked:
+    """Commits nodes where Celery would count a chord."""
+
+    app: Any
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, propagate: Any = None, **kwargs: Any) -> Any:
         """A task ended. Chords of other messages are counted as ever."""
         if is_node(request):
             return hook_of(self.app).finish(request, state, result)
-        return super().on_chord_part_return(request, state, result, propagate, **kwargs)
+        return super().on_chord_part_return(request, state, result, propagate, **kwargs)  # type: ignore[misc]
 
-    def mark_as_retry(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
-        """A task retries by itself."""
-        if is_node(request):
-            hook_of(self.app).wait_for_retry(request, exc)
-        return super().mark_as_retry(task_id, exc, traceback, request, **kwargs)
+
+class Backend(_Hooked, RedisBackend):
+    """Celery's Redis result backend with our hook."""
+
+
+class BehindSentinel(_Hooked, SentinelBackend):
+    """Celery's Sentinel result backend with our hook."""
+
+
+@signals.task_postrun.connect(weak=False)
+def _task_ended(task: Any, retval: Any, state: str, **_: Any) -> None:
+    if is_node(task.request):
+        hook_of(task.app).ended(task.request, state, retval)
 
 
 _hooks: dict[int, Hook] = {}
@@ -122,7 +174,7 @@ _hooks: dict[int, Hook] = {}
 def hook_of(app: Celery) -> Hook:
     """The hook of an app; made on first use."""
     if id(app) not in _hooks:
-        _hooks[id(app)] = Hook(_connected())
+        _hooks[id(app)] = Hook(_connected(), app)
     return _hooks[id(app)]
 
 
@@ -160,7 +212,9 @@ def guard(task: Any, hook: Callable[[], Hook]) -> None:
 
 def guard_all(app: Celery, chordal: Chordal) -> None:
     """Guard every task of an app."""
-    _hooks[id(app)] = Hook(chordal)
+    _hooks[id(app)] = Hook(chordal, app)
+    if not isinstance(app.backend, _Hooked):
+        log.warning("task nodes cannot run here: result_backend is not Chordal's, so nothing would commit them")
     for name, task in app.tasks.items():
         if not name.startswith(("celery.", "tasks.node.", "tasks.goal.", "tasks.control.")):
             guard(task, lambda: hook_of(app))
@@ -180,10 +234,10 @@ def attach(app: Celery, settings: Settings | None = None) -> None:
 
     It sets the app's result backend to Chordal's (Celery's Redis backend with one more hook) and leaves the rest alone.
     """
-    from orchestrator.app import broker_url, result_backend_url
+    from orchestrator.app import result_backend_url
 
     chordal = connect(settings)
-    app.conf.result_backend = result_backend_url(broker_url(chordal.settings))
+    app.conf.result_backend = result_backend_url(chordal.settings)
 
     def take(sender: str, instance: Any, **_: Any) -> None:
         if instance.app is app:

@@ -115,6 +115,7 @@ class Chordal:
         self.payloads = Payloads(settings.resolved_artifacts_url, settings.inline_bytes, settings.output_limit_bytes)
         self.submitter = Submitter(self.store, settings, self.sender, self.slots)
         self.control = Control(self.store, self.sender, self.slots)
+        self.reopener = Reopener(self.store, self.payloads, self.sender, self.slots)
         self.reader = Reader(self.store, self.payloads)
         self.registry = REGISTRY
 
@@ -124,7 +125,14 @@ class Chordal:
     def kinds(self) -> Kinds:
         """Runs single nodes."""
         return Kinds(
-            self.store, self.payloads, self.registry, self.submitter, self.sender, self.slots, self.control.cancel
+            self.store,
+            self.payloads,
+            self.registry,
+            self.submitter,
+            self.sender,
+            self.slots,
+            cancel=self.control.cancel,
+            retry=self.reopener.retry,
         )
 
     @cached_property
@@ -194,7 +202,7 @@ class Chordal:
     def retry(self, goal: str, node: str | None = None) -> str:
         """Run what failed again."""
         with self._reachable():
-            return Reopener(self.store, self.payloads, self.sender, self.slots).retry(goal, node)
+            return self.reopener.retry(goal, node)
 
     def patch(self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "") -> int:
         """Change the plan of a goal that runs; returns its new version."""

@@ -18,15 +18,15 @@ class BadCommand(ChordalError):
 
 
 @app.task(name="tasks.control.command")
-def command(name: str, goal: str, **arguments: Any) -> str:
+def command(command: str, goal: str, **arguments: Any) -> str:
     """Carry out a command on a goal; returns what happened. Raises BadCommand, and what the command raises."""
-    if name not in COMMANDS:
-        raise BadCommand(f"there is no command {name!r}; known: {', '.join(COMMANDS)}")
-    act = getattr(chordal(), name)
+    if command not in COMMANDS:
+        raise BadCommand(f"there is no command {command!r}; known: {', '.join(COMMANDS)}")
+    act = getattr(chordal(), command)
     try:
         inspect.signature(act).bind(goal, **arguments)
     except TypeError as error:
         takes = ", ".join(inspect.signature(act).parameters)
-        raise BadCommand(f"{name}: {error}; it takes: {takes}") from None
+        raise BadCommand(f"{command}: {error}; it takes: {takes}") from None
     outcome: str = act(goal, **arguments)
     return outcome

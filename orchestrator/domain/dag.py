@@ -98,6 +98,8 @@ class Node(_Model):
             raise ValueError(f"a {kind} node takes no 'call'")
         if kind is NodeKind.WAIT and ("seconds" in inputs) == ("signal" in inputs):
             raise ValueError("a wait node needs either inputs.seconds or inputs.signal")
+        if kind is NodeKind.WAIT and inputs.get("signal", "x") == "":
+            raise ValueError("inputs.signal is empty; a signal has a name")
         if kind is NodeKind.GOAL and (self.goal is None) == ("goal" not in inputs):
             raise ValueError("a goal node needs either 'goal' (a document) or inputs.goal (a reference to one)")
         if kind is NodeKind.MAP and "items" not in inputs:

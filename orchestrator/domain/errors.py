@@ -28,7 +28,11 @@ class InvalidGoal(ChordalError):
 
     SHOWN = 20
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault] | str) -> None:
+        if isinstance(faults, str):  # as Celery makes it anew from a JSON result: the text is all there is
+            self.faults: tuple[Fault, ...] = ()
+            super().__init__(faults)
+            return
         self.faults = tuple(faults)
         shown = "\n".join(f"  - {fault}" for fault in self.faults[: self.SHOWN])
         more = len(self.faults) - self.SHOWN

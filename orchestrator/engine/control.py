@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from orchestrator.domain.errors import GoalNotFound, IllegalTransition, NodeNotFound
+from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.ends import Failed
 from orchestrator.engine.payload import to_json
 from orchestrator.store.store import Store
 
 ENDED: Final = ("DONE", "FAILED", "CANCELLED")
+
+
+class BadSignal(ChordalError):
+    """The name of the signal cannot be one; the message says why."""
 
 
 class Control:
@@ -48,17 +52,21 @@ class Control:
         goals = self._store.goals
         goals.expect(goal, 1000)
         outcome = goals.cancel(goal, reason, begin=begin)
-        if outcome in ("more", "cancelled"):
-            for child in self._children(goal):
-                self.carry_cancel(child, f"its parent {goal} was cancelled", begin=True)
         while outcome == "more":
             outcome = goals.cancel(goal, reason, begin=False)
+        # The script marks a cancelled goal that has sub-goals, so that this is done even when its answer was lost.
+        if goals.field(goal, "orphans"):
+            self.cancel_children(goal)
         if outcome == "cancelled":
             self.after_end(goal)
         return outcome
 
-    def _children(self, goal: str) -> list[str]:
-        return list(self._store.goals.part(goal, "children").values())
+    def cancel_children(self, goal: str) -> None:
+        """Cancel the sub-goals of a goal that was cancelled. Repeating it is harmless."""
+        for child in self._store.goals.part(goal, "children").values():
+            if self._store.goals.field(child, "parent") == goal:
+                self.carry_cancel(child, f"its parent {goal} was cancelled", begin=True)
+        self._store.goals.forget_field(goal, "orphans")
 
     def approve(self, goal: str, node: str, comment: str = "") -> str:
         """Answer an approval with yes: the node is DONE."""
@@ -88,6 +96,8 @@ class Control:
 
         'woken', or 'kept' when nobody waits for it yet.
         """
+        if not name or len(name) > 200:
+            raise BadSignal("a signal has a name of 1 to 200 characters")
         self._store.goals.record(goal)
         self._store.goals.expect(goal)
         verdict, invitations = self._store.nodes.wake(

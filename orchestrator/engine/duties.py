@@ -14,6 +14,7 @@ from orchestrator.engine.control import Control
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.payload import Payloads
 from orchestrator.settings import Settings
+from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.records import Reaped
 from orchestrator.store.store import Store
 
@@ -49,25 +50,36 @@ class Duties:
     def reap(self) -> str:
         """Expired leases, due timers, lost messages, half-done cancellations, goals past their time to live."""
         goals = self.store.goals
-        now = goals.clock_ms()
         grace = self._in_grace()
-        due = goals.due(now, self.settings.duty_limit)
-        times: dict[str, int] = {}
-        lost = removed = 0
-        for goal in due:
-            try:
-                reaped = self._look(goal, grace)
-            except Exception:
-                # One goal that cannot be handled must not keep the others from being looked at.
-                log.exception("goal %s could not be looked at; again in 30 s", goal)
-                times[goal] = now + 30_000
-                continue
-            lost += len(reaped.lost)
-            removed += reaped.advice == "remove"
-            if reaped.due_ms >= 0 and reaped.advice != "remove":
-                times[goal] = now if reaped.advice == "again" else reaped.due_ms
-        goals.postpone(times)
-        return f"{len(due)} goals, {lost} leases lost, {removed} removed"
+        end = time.monotonic() + self.settings.reap_seconds / 2
+        seen = lost = removed = 0
+        while due := goals.due(goals.clock_ms(), self.settings.duty_limit):
+            for goal in due:
+                advice, found = self._look_safely(goal, grace)
+                lost += found
+                removed += advice == "remove"
+            seen += len(due)
+            if time.monotonic() >= end or grace:
+                break
+        return f"{seen} goals, {lost} leases lost, {removed} removed"
+
+    def _look_safely(self, goal: str, grace: bool) -> tuple[str, int]:
+        """Look at one goal and note when to look again; returns the advice and the number of lost leases."""
+        goals = self.store.goals
+        try:
+            reaped = self._look(goal, grace)
+        except ConnectionFailed:
+            raise  # nothing is known of the others either
+        except Exception:
+            # One goal that cannot be handled must not keep the others from being looked at.
+            log.exception("goal %s could not be looked at; again in 30 s", goal)
+            goals.postpone({goal: goals.clock_ms() + 30_000})
+            return "failed", 0
+        if reaped.due_ms >= 0 and reaped.advice != "remove":
+            # At least a little later, so that a goal with more to do does not keep the tick from ending.
+            soonest = goals.clock_ms() + 100
+            goals.postpone({goal: soonest if reaped.advice == "again" else max(reaped.due_ms, soonest)})
+        return reaped.advice, len(reaped.lost)
 
     def _in_grace(self) -> bool:
         """Redis was away, so no lease could be renewed: nodes that run are given time to show that they live."""
@@ -99,10 +111,13 @@ class Duties:
             log.warning("the lease of %s in %s ran out; it is handed to another worker", node, goal)
         if reaped.advice == "cancel":
             self.control.carry_cancel(goal, "", begin=False)
+        elif reaped.advice == "orphans":
+            self.control.cancel_children(goal)
         elif reaped.advice == "notify":
             self.control.after_end(goal)
-        elif reaped.advice == "remove" and self.store.goals.remove(goal) in ("removed", "gone"):
-            self.payloads.forget(goal)
+        elif reaped.advice == "remove":
+            self.payloads.forget(goal)  # first: once the goal is gone nobody knows of its files
+            self.store.goals.remove(goal)
         return reaped
 
     def sweep(self) -> str:

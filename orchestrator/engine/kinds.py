@@ -38,6 +38,8 @@ class Kinds:
     slots: Slots
     cancel: Callable[[str, str], str]
     """Cancels a goal for a reason: for a sub-goal whose parent is being cancelled."""
+    retry: Callable[[str], str]
+    """Runs the failed nodes of a goal again: for a sub-goal whose node is retried."""
 
     def run(self, claimed: Claimed, spec: Mapping[str, Any]) -> End:
         """Run a node to its End. Raises what the user's function raises, and BadReference."""
@@ -113,18 +115,35 @@ def _task(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
 def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
     lease = claimed.lease
     child = child_id(lease.goal, lease.node)
-    document = spec.get("goal") or self.inputs(lease.goal, spec)["goal"]
-    state = self.store.goals.field(child, "state")
+    parent = Parent(lease.goal, lease.node, self.store.goals.field(lease.goal, "created") or "")
+    owner, node, run, state = self.store.goals.fields(child, "parent", "parent_node", "parent_run", "state")
+    if state is not None and (owner, node) != (parent.goal, parent.node):
+        return Failed("bad input", f"the sub-goal would be called {child!r}, and another goal is", final=True)
+    if state is not None and run != parent.run:
+        # Of an earlier goal of the parent's name, that was removed before its child was.
+        self.cancel(child, "its parent is gone")
+        self.store.goals.remove(child)
+        state = None
     if state is None:
-        try:
-            self.submitter.submit({**document, "goal_id": child}, Parent(lease.goal, lease.node))
-        except (InvalidGoal, TypeError) as error:
-            return Failed("bad input", f"the sub-goal is not valid: {error}", final=True)
-        # The parent's cancellation may have looked for children before this one was there, and may be complete by now.
-        if self.store.goals.field(lease.goal, "cancelling") or _ended(self.store.goals.field(lease.goal, "state")):
-            self.cancel(child, f"its parent {lease.goal} was cancelled")
-    elif state in (GoalState.DONE, GoalState.FAILED, GoalState.CANCELLED):
+        return _start_child(self, claimed, spec, child, parent)
+    if state == GoalState.FAILED and lease.attempt > 1 and not claimed.resume:
+        self.retry(child)  # this is a retry of the node: what failed below it runs again
+    elif _ended(state):
         return _child_ended(self, child, GoalState(state))
+    return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
+
+
+def _start_child(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], child: str, parent: Parent) -> End:
+    lease = claimed.lease
+    document = spec.get("goal") or self.inputs(lease.goal, spec)["goal"]
+    try:
+        limits = {"deadline_seconds": spec["timeout_seconds"]} if "timeout_seconds" in spec else {}
+        self.submitter.submit({**limits, **document, "goal_id": child}, parent)
+    except (InvalidGoal, TypeError) as error:
+        return Failed("bad input", f"the sub-goal is not valid: {error}", final=True)
+    # The parent's cancellation may have looked for children before this one was there, and may be complete by now.
+    if self.store.goals.field(lease.goal, "cancelling") or _ended(self.store.goals.field(lease.goal, "state")):
+        self.cancel(child, f"its parent {lease.goal} was cancelled")
     return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
 
 

@@ -29,6 +29,10 @@ GRACE_SECONDS: Final = 1.0
 """How long after its time limit a node may take to notice it."""
 
 
+_starting: Final = threading.Lock()
+os.register_at_fork(after_in_child=lambda: _starting.release() if _starting.locked() else None)
+
+
 @dataclass(eq=False, slots=True)
 class Held:
     """One lease in this process. Times are of the monotonic clock."""
@@ -77,8 +81,10 @@ class Keeper:
         return list(self._held.values())
 
     def _start(self) -> None:
-        self._held, self._busy, self._pid = {}, threading.Event(), os.getpid()
-        threading.Thread(target=self._watch, name="chordal-leases", daemon=True).start()
+        with _starting:
+            if self._pid != os.getpid():
+                self._held, self._busy, self._pid = {}, threading.Event(), os.getpid()
+                threading.Thread(target=self._watch, name="chordal-leases", daemon=True).start()
 
     def _watch(self) -> None:
         pid = os.getpid()
@@ -171,7 +177,7 @@ class time_limit:
         if self._timer is not None:
             self._timer.close()
         self._held.deadline = None
-        if self._held.interrupted and error is None:
+        if self._held.interrupted and error is not NodeTimeout:
             # The body ended just as it was interrupted: take back what is not raised yet.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._held.thread), None)
 

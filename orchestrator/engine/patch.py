@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain import graph
 from orchestrator.domain.condition import Condition
-from orchestrator.domain.dag import Edge, Goal, Name, Node
+from orchestrator.domain.dag import Edge, Goal, Name, Node, NodeKind
 from orchestrator.domain.errors import Fault, GoalNotFound, IllegalTransition, InvalidGoal
 from orchestrator.domain.validate import read_goal
 from orchestrator.engine import encode
@@ -203,6 +203,12 @@ def _faults(
     for index, node in enumerate(patch.add_nodes):
         if node.id in specs:
             faults.append(Fault(f"add_nodes[{index}].id", f"there is a node {node.id!r} already"))
+    maps = {name for name, spec in specs.items() if spec.get("kind") == "map"}
+    maps |= {node.id for node in patch.add_nodes if node.kind is NodeKind.MAP}
+    for index, node in enumerate(patch.add_nodes):
+        owner, _, item = node.id.rpartition(".")
+        if owner in maps and item.isdecimal():
+            faults.append(Fault(f"add_nodes[{index}].id", f"{node.id!r} is the name of an item of the map {owner!r}"))
     for index, name in enumerate(patch.drop_nodes):
         if name not in specs:
             faults.append(Fault(f"drop_nodes[{index}]", f"there is no node {name!r}"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Final
 
 import fsspec
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from orchestrator.domain.dag import ID_PATTERN
 from orchestrator.domain.errors import ChordalError, OutputNotSerialisable
 
 REFERENCE: Final = "@"
@@ -23,6 +25,7 @@ def _known_type(value: Any) -> Any:
     return to_jsonable_python(value)
 
 
+_ID: Final = re.compile(ID_PATTERN)
 _encoder: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False, default=_known_type)
 
 
@@ -51,6 +54,8 @@ class Payloads:
 
     def pack(self, goal: str, node: str, value: Any) -> str:
         """The text to store for an output; empty for None. Raises OutputNotSerialisable."""
+        if not (_ID.fullmatch(goal) and _ID.fullmatch(node)):
+            raise OutputNotSerialisable(f"{goal!r} and {node!r} are not ids of a goal and a node")
         if value is None:
             return ""
         text = to_json(value)
@@ -77,13 +82,18 @@ class Payloads:
         if not text.startswith(REFERENCE):
             return json.loads(text)
         reference = json.loads(text[1:])
+        if not str(reference["url"]).startswith(f"{self._url}/"):
+            raise ArtifactMissing(f"{reference['url']} is not below CHORDAL_ARTIFACTS_URL, {self._url}; it is not read")
         try:
             with fsspec.open(reference["url"], "rb") as file:
-                return json.loads(file.read())
+                data = file.read()
         except FileNotFoundError:
             raise ArtifactMissing(
                 f"{reference['url']} is not there; workers must share CHORDAL_ARTIFACTS_URL"
             ) from None
+        if hashlib.sha256(data).hexdigest() != reference["sha256"]:
+            raise ArtifactMissing(f"{reference['url']} is not what was written: its SHA-256 differs")
+        return json.loads(data)
 
     def forget(self, goal: str) -> None:
         """Remove a goal's files."""

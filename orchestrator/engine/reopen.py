@@ -15,6 +15,7 @@ from orchestrator.engine.payload import Payloads
 from orchestrator.store.goals import PIECE
 from orchestrator.store.store import Store
 
+ENDED = frozenset({"DONE", "FAILED", "SKIPPED", "DROPPED", "CANCELLED"})
 Row = tuple[str, str, int, int, int | str]
 
 
@@ -101,14 +102,15 @@ class Reopener:
 
     def _rows(self, goal: str, snapshot: _Snapshot, chosen: set[str]) -> Iterator[Row]:
         open_again = self._can_fire(goal, snapshot, chosen)
-        items_left: dict[str, int] = {}
+        ended: dict[str, int] = {}
         for (source, target), letter in snapshot.letters.items():
-            if letter == "i" and source in open_again:
-                items_left[target] = items_left.get(target, 0) + 1
+            if letter == "i" and source not in open_again and snapshot.tasks[source].get("state") in ENDED:
+                ended[target] = ended.get(target, 0) + 1
         for name in open_again:
             task, spec = snapshot.tasks[name], snapshot.specs[name]
             need, still = self._join(goal, snapshot, name, spec, open_again)
-            left: int | str = items_left.get(name, 0) if "items_left" in task else ""
+            # Of a map some items may never have been stored; its next run adds them.
+            left: int | str = int(task["items"]) - ended.get(name, 0) if "items" in task else ""
             yield name, task["state"], need, still, left
 
     def _can_fire(self, goal: str, snapshot: _Snapshot, chosen: set[str]) -> set[str]:
@@ -135,7 +137,7 @@ class Reopener:
         still = 0
         for parent in parents:
             state = snapshot.tasks[parent].get("state", "")
-            if parent in open_again or state not in ("DONE", "FAILED", "SKIPPED", "DROPPED", "CANCELLED"):
+            if parent in open_again or state not in ENDED:
                 still += 1
             elif self._fired(goal, snapshot, parent, name, state):
                 need -= 1

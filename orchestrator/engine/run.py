@@ -142,8 +142,6 @@ class Runner:
     def _relieve(self, goal: str, pack: Pack, now: float) -> None:
         """By the watcher: what waits behind a node that turned out long is handed back."""
         if pack.started and now - pack.started > PACK_SECONDS and (waiting := pack.take_waiting()):
-            for job in waiting:
-                job.end = None
             self._commit_only(
                 goal, [(job, Result(job.claimed.lease, Outcome.RELEASE, job.claimed.resume)) for job in waiting]
             )
@@ -284,6 +282,13 @@ class Runner:
 
     def _follow_up(self, goal: str, results: Sequence[tuple[Job, Result]], step: Step) -> None:
         """What the commit made necessary. Beat does each of these too, should this process not come to it."""
+        delays = [
+            int(result.extra)
+            for (_, result), verdict in zip(results, step.verdicts, strict=True)
+            if verdict is Verdict.ACCEPTED and result.outcome in (Outcome.RETRY, Outcome.PARK) and result.extra != ""
+        ]
+        if delays:
+            self.store.goals.expect(goal, min(delays))
         for (job, _), verdict in zip(results, step.verdicts, strict=True):
             if verdict is Verdict.ACCEPTED and isinstance(job.end, Parked) and not job.message_is_out:
                 after_park(self.kinds, job.claimed, job.spec, job.end)

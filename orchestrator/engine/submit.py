@@ -26,6 +26,8 @@ class Parent:
 
     goal: str
     node: str
+    run: str
+    """When the parent was stored: tells it from an earlier goal of the same name."""
 
 
 @contextmanager
@@ -64,7 +66,9 @@ class Submitter:
             return self._submit(goal, parent)
 
     def _submit(self, goal: Goal, parent: Parent | None) -> str:
-        name = self._name(goal)
+        name, stored = self._name(goal)
+        if stored:
+            return name
         record: dict[str, str | int] = {
             "owner": goal.owner,
             "priority": goal.priority,
@@ -79,13 +83,15 @@ class Submitter:
         }
         record |= {field: value for field, value in optional.items() if value}
         if parent is not None:
-            record |= {"parent": parent.goal, "parent_node": parent.node, "notify": 1}
+            record |= {"parent": parent.goal, "parent_node": parent.node, "parent_run": parent.run, "notify": 1}
             self._store.goals.adopt(parent.goal, parent.node, name)
         try:
             self._store_goal(name, goal, record)
         except GoalExists:
             if goal.idempotency_key is None or self._store.goals.field(name, "key") != _key(goal):
                 raise
+        if goal.idempotency_key is not None:
+            self._store.goals.note_stored(goal.owner, goal.idempotency_key, name)
         return name
 
     def _store_goal(self, name: str, goal: Goal, record: Mapping[str, str | int]) -> None:
@@ -104,9 +110,10 @@ class Submitter:
         self._sender.invite(invitations)
         self._store.goals.expect(name, int(settings.dispatch_seconds * 1000))
 
-    def _name(self, goal: Goal) -> str:
+    def _name(self, goal: Goal) -> tuple[str, bool]:
+        """The goal's id, and whether its idempotency key says that it was stored before."""
         if goal.idempotency_key is None:
-            return goal.goal_id or f"g-{secrets.token_hex(6)}"
+            return goal.goal_id or f"g-{secrets.token_hex(6)}", False
         name = goal.goal_id or f"g-{hashlib.sha256(_key(goal).encode()).hexdigest()[:12]}"
         return self._store.goals.reserve(goal.owner, goal.idempotency_key, name, self._settings.idempotency_ttl_seconds)
 

@@ -20,7 +20,6 @@ ConnectionFailed: Final = (redis.ConnectionError, redis.TimeoutError)
 """What a call raises when Redis is away. Scripts may be sent again: each is idempotent or recognises a repetition."""
 LockLost: Final = redis.exceptions.LockError
 """What redbeat's lock raises when another beat has it, or when it ran out while this one stood still."""
-OutOfMemory: Final = redis.exceptions.OutOfMemoryError
 
 
 class BadRedisUrl(ChordalError):

@@ -32,12 +32,17 @@ class GoalStore:
 
     # -- submit -----------------------------------------------------------------------------------------------------
 
-    def reserve(self, owner: str, key: str, goal: str, ttl_seconds: float) -> str:
-        """The goal that an idempotency key stands for: the given one if the key is new."""
+    def reserve(self, owner: str, key: str, goal: str, ttl_seconds: float) -> tuple[str, bool]:
+        """The goal that an idempotency key stands for (the given one if the key is new), and whether it was stored."""
         name = self._keys.idempotency(owner, key)
         if self._client.set(name, goal, nx=True, px=int(ttl_seconds * 1000)):
-            return goal
-        return self._client.get(name) or goal
+            return goal, False
+        known, _, stored = (self._client.get(name) or goal).partition(" ")
+        return known, stored == "stored"
+
+    def note_stored(self, owner: str, key: str, goal: str) -> None:
+        """Remember that the goal of an idempotency key was stored: it is not stored again, even after its removal."""
+        self._client.set(self._keys.idempotency(owner, key), f"{goal} stored", xx=True, keepttl=True)
 
     def submit(
         self, goal: str, digest: str, record: Mapping[str, str | int], rows: Iterable[NodeRow], *, nonce: str,
@@ -84,7 +89,8 @@ class GoalStore:
 
     def _taken_over(self, goal: str, digest: str) -> list[Invitation]:
         """Someone else stores the same document now and will start it, or the goal was removed."""
-        if self._client.hget(self._keys.goal(goal), "digest") == digest:
+        known, building = self._client.hmget(self._keys.goal(goal), "digest", "building")
+        if known == digest and building != "removing":
             return []
         raise SubmissionLost(f"goal {goal!r} was removed while it was being stored; submit it again")
 
@@ -117,13 +123,13 @@ class GoalStore:
             self._client.zadd(self._keys.due, dict(times), xx=True)
 
     def hasten(self, goals: Sequence[str]) -> None:
-        """Have goals looked at now."""
+        """Have goals looked at now; one that the index had lost is in it again."""
         if goals:
-            self._client.zadd(self._keys.due, dict.fromkeys(goals, self.clock_ms()), xx=True, lt=True)
+            self._client.zadd(self._keys.due, dict.fromkeys(goals, self.clock_ms()), lt=True)
 
     def open_goals(self, cursor: int, most: int) -> tuple[int, list[str]]:
         """A page of the index: (next cursor, goals); the cursor is 0 at the end."""
-        following, page = self._client.zscan(self._keys.due, cursor=cursor, count=most)
+        following, page = self._client.zscan(self._keys.index, cursor=cursor, count=most)
         return int(following), [goal for goal, _ in page]
 
     # -- control ----------------------------------------------------------------------------------------------------
@@ -209,6 +215,10 @@ class GoalStore:
     def failures(self, goal: str, node: str) -> int:
         """How many attempts of a node failed."""
         return int(self._client.hget(self._keys.task(goal, node), "failures") or 0)
+
+    def fields(self, goal: str, *names: str) -> list[str | None]:
+        """Several fields of the goal's record; None for what is not there."""
+        return list(self._client.hmget(self._keys.goal(goal), *names))
 
     def forget_field(self, goal: str, name: str) -> None:
         """Take one field out of the goal's record."""

@@ -103,7 +103,7 @@ CATALOGUE: Final = (
         "string",
         "submit",
         "`idempotency_ttl_seconds`",
-        "The goal that an idempotency key stands for.",
+        "The goal that an idempotency key stands for, and `stored` once it was.",
     ),
     KeySpec(
         "fleet:workers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -118,13 +118,6 @@ class Reaped:
     invitations: Sequence[Invitation]
     lost: Sequence[str]
     advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """How many nodes can run at once, by queue; `*` stands for a queue that no live worker is known to serve."""
-
-    slots: Mapping[str, int]
 
 
 def invitations(goal: str, raw: Sequence[Sequence[Any]]) -> list[Invitation]:

@@ -15,7 +15,7 @@ OPERATIONS: Final = (
     "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
     "reap", "pause", "cancel", "retry", "patch", "remove",
 )  # fmt: skip
-RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove"})
+RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove", "pause"})
 """Operations that free memory or end work; they must run even when Redis is full."""
 _INCLUDE: Final = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 

@@ -42,6 +42,11 @@ def starts(folder: Path) -> Counter[str]:
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
+def began_on(chordal: Chordal, goal: str, worker: str, moment: float) -> bool:
+    running = [node for node in chordal.status(goal).nodes.values() if node.state is NodeState.RUNNING]
+    return any((node.worker or "").startswith(worker) and (node.started or 0) > moment for node in running)
+
+
 def progressed(chordal: Chordal, goal: str, before: int) -> bool:
     summary = chordal.summary(goal)
     return summary.terminal or summary.counts[NodeState.DONE] > before
@@ -60,6 +65,8 @@ def test_kill_9_of_a_worker_loses_nothing(fleet: Callable[..., Fleet]) -> None:
     until(lambda: chordal.live_workers() == 2, what="two workers")
     goal = chordal.submit({"nodes": naps(one.folder, 20, 0.6)})
     until(lambda: chordal.summary(goal).counts[NodeState.DONE] >= 2, what="some nodes are done")
+    moment = chordal.store.goals.clock_ms() / 1000
+    until(partial(began_on, chordal, goal, "w1@", moment), what="the victim has just begun something")
     killed_at = chordal.store.goals.clock_ms() / 1000
     victim.kill(signal.SIGKILL)
     ended(chordal, goal)

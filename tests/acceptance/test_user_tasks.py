@@ -172,3 +172,37 @@ def test_an_unknown_task_fails_with_where_it_was_looked_for(fleet: Callable[...,
     error = chordal.status(goal).nodes["a"].error or ""
     assert "no Celery task 'mine.ad'" in error
     assert "mine.add" in error
+
+
+RETRIES = """
+from celery import Celery
+from celery.exceptions import Ignore
+app = Celery("mine", broker="pyamqp://guest@nowhere//")
+
+@app.task(bind=True, ignore_result=True, max_retries=3)
+def later(self, path):
+    with open(path, "a") as file: file.write("x")
+    if self.request.retries == 0: raise self.retry(countdown=1)
+
+@app.task
+def ignored():
+    raise Ignore()
+"""
+
+
+def test_tasks_that_celery_tells_no_backend_of_do_not_hang(fleet: Callable[..., Fleet]) -> None:
+    one = fleet({"mine.py": RETRIES}, CHORDAL_IMPORTS="mine")
+    one.worker("w1")
+    one.beat()
+    chordal = one.chordal()
+    path = one.folder / "later"
+    nodes = [
+        {"id": "later", "kind": "task", "call": "mine.later", "inputs": {"path": str(path)}},
+        {"id": "ignored", "kind": "task", "call": "mine.ignored"},
+    ]
+    goal = chordal.submit({"nodes": nodes})
+    until(lambda: chordal.summary(goal).terminal, 30, f"the end {chordal.status(goal)}")
+    status = chordal.status(goal)
+    assert status.nodes["later"].state is NodeState.DONE, status
+    assert path.read_text() == "xx", "its own retry, after its own countdown"
+    assert "ended with IGNORED" in (status.nodes["ignored"].error or "")

@@ -37,6 +37,17 @@ def test_a_duplicate_delivery_is_told_so_and_changes_nothing(sim: Sim) -> None:
             sim.done(lease)
 
 
+def test_the_same_call_again_gets_the_same_lease(sim: Sim) -> None:
+    """The answer was lost and the client sent the call once more: to call that a duplicate would lose the task."""
+    sent(sim)
+    call = {"worker": "celery@host", "nonce": "mine", "lease_ms": LEASE_MS, "now_ms": sim.now}
+    first = sim.store.nodes.begin("g", "t", 1, **call)  # type: ignore[arg-type]
+    before = sim.dump()
+    assert sim.store.nodes.begin("g", "t", 1, **call) == first  # type: ignore[arg-type]
+    assert sim.dump() == before
+    assert first[0] == "claimed"
+
+
 @pytest.mark.parametrize(("node", "attempt"), [("t", 2), ("t", 0), ("after", 1), ("ghost", 1)])
 def test_a_message_of_another_attempt_or_node_is_a_duplicate(sim: Sim, node: str, attempt: int) -> None:
     sent(sim)

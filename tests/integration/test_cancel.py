@@ -102,6 +102,17 @@ def test_a_goal_takes_its_sub_goals_with_it(crew: Crew) -> None:
     assert "its parent g.middle was cancelled" in crew.store.goals.record("g.middle.inner")["reason"]
 
 
+def test_beat_cancels_sub_goals_whose_parents_cancellation_stopped_before_them(crew: Crew) -> None:
+    crew.submit([{"id": "sub", "kind": "goal", "goal": {"nodes": [{"id": "ask", "kind": "approval"}]}}])
+    crew.work()
+    assert crew.store.goals.cancel("g", "enough") == "cancelled"
+    assert crew.state("g.sub") == "RUNNING", "the caller died here"
+    crew.store.goals.hasten(["g"])
+    crew.duties.reap()
+    assert crew.state("g.sub") == "CANCELLED"
+    assert "orphans" not in crew.store.goals.record("g")
+
+
 def test_a_sub_goal_that_was_being_stored_when_its_parent_was_cancelled_does_not_run_on(crew: Crew) -> None:
     """The parent's cancellation found no child yet, was complete before the child was stored, and the child ran on."""
     crew.submit([{"id": "sub", "kind": "goal", "goal": {"nodes": [{"id": "ask", "kind": "approval"}]}}])

@@ -160,6 +160,20 @@ def test_pieces_of_a_goal_that_was_removed_meanwhile_are_refused(sim: Sim) -> No
     assert list(sim.store.client.scan_iter("*")) == []
 
 
+def test_pieces_of_a_goal_that_is_being_removed_are_refused(sim: Sim) -> None:
+    def rows() -> Any:
+        for index, one in enumerate(rows_of(10 * PIECE)):
+            if index == 9 * PIECE:
+                assert sim.store.goals.remove("g", now_ms=sim.now, most_slices=1) == "more"
+            yield one
+
+    with pytest.raises(SubmissionLost, match="submit it again"):
+        submit(sim.store, rows())
+    while sim.store.goals.remove("g", now_ms=sim.now) == "more":
+        pass
+    assert list(sim.store.client.scan_iter("*")) == []
+
+
 def test_a_goal_that_is_being_built_cannot_be_acted_on(sim: Sim) -> None:
     """A cancel of a half-built goal once left nodes that were CANCELLED in a goal that then started."""
     half_built(sim)

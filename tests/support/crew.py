@@ -9,17 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engine.control import Control
-from orchestrator.engine.dispatch import Slots, UserTask
-from orchestrator.engine.duties import Duties
-from orchestrator.engine.kinds import Kinds
-from orchestrator.engine.leases import Keeper
+import pytest
+
+from orchestrator import wiring
+from orchestrator.engine.dispatch import UserTask
 from orchestrator.engine.patch import Patcher
-from orchestrator.engine.payload import Payloads
 from orchestrator.engine.registry import Registry
-from orchestrator.engine.reopen import Reopener
-from orchestrator.engine.run import Runner
-from orchestrator.engine.submit import Submitter
 from orchestrator.settings import Settings
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
@@ -41,27 +36,21 @@ class Mailbox:
 
 
 class Crew:
-    """Submitter, worker, beat and doors on one store, in this process."""
+    """Submitter, worker, beat and doors on one store, in this process: the parts as they are wired, but for the sender."""
 
     def __init__(self, store: Store, folder: Path, **settings: Any) -> None:
         self.store = store
-        self.settings = Settings(data_dir=folder, **settings)
         self.mail = Mailbox()
-        self.slots = Slots(store)
-        self.registry = Registry()
-        self.payloads = Payloads(f"file://{folder}/artifacts", 65_536, 1 << 30)
-        self.submitter = Submitter(store, self.settings, self.mail, self.slots)
-        self.control = Control(store, self.mail, self.slots)
-        self.kinds = Kinds(
-            store, self.payloads, self.registry, self.submitter, self.mail, self.slots, self.control.cancel
-        )
-        self.runner = Runner(
-            store, self.settings, self.mail, self.slots, self.kinds, Keeper(store), self.control.after_end, name="crew"
-        )
-        self.duties = Duties(store, self.settings, self.mail, self.slots, self.control, self.payloads)
+        app: Any = None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(wiring, "Store", lambda *_: store)
+            patch.setattr(wiring, "CelerySender", lambda _: self.mail)
+            wired = wiring.Chordal(Settings(data_dir=folder, **settings), app, store.url)
+        wired.registry = self.registry = Registry()
+        self.payloads, self.submitter, self.control = wired.payloads, wired.submitter, wired.control
+        self.runner, self.duties, self.reopener = wired.runner, wired.duties, wired.reopener
+        self.patcher = Patcher(store, wired.payloads, self.mail, wired.slots)
         self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young
-        self.patcher = Patcher(store, self.payloads, self.mail, self.slots)
-        self.reopener = Reopener(store, self.payloads, self.mail, self.slots)
 
     def function(self, function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
         """Let goals call it."""

@@ -151,11 +151,8 @@ class Walk:
         if not self.leases:
             return
         lease = self.leases[-1 - index % len(self.leases)]
-        if "items_left" in self.sim.task(lease.node):
-            items = int(self.sim.task(lease.node).get("items_all", items))
         names = [f"{lease.node}.{number}" for number in range(items)]
-        before = set(self.sim.states())
-        if names and not (set(names) & before):
+        if names and not set(names) & set(self.sim.states()):
             outcome = self.sim.expand(lease, names)
             assert (outcome == "stored") == (self.holder.get(lease.node) == lease and not self.over)
 

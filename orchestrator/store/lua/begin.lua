@@ -8,7 +8,11 @@
 if not goal_state then return { 'gone' } end
 if cancelling then return { 'CANCELLING' } end
 local node = ARGV[5]
-local record = call('HMGET', task(node), 'state', 'attempt', 'lease')
+local record = call('HMGET', task(node), 'state', 'attempt', 'lease', 'token')
+local mine = (record[4] or '') .. ' ' .. ARGV[3] .. ' '
+if string.sub(call('GET', lock(node)) or '', 1, #mine) == mine then -- the same call again: its answer was lost
+  return { 'claimed', record[4], tonumber(record[3] or ARGV[4]) }
+end
 local note = call('HGET', PARKED, node)
 if record[1] ~= 'WAITING' or record[2] ~= ARGV[6] or not note or cjson.decode(note).reason ~= 'task' then
   return { 'duplicate' }

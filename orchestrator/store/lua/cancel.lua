@@ -30,6 +30,7 @@ if page[1] ~= '0' then
   return 'more'
 end
 call('HDEL', G, 'cancel_cursor')
+if call('EXISTS', G .. ':children') == 1 then call('HSET', G, 'orphans', 1) end -- sub-goals that must be cancelled too
 call('DEL', LEASES, TIMERS, PARKED, RIPPLE, DISPATCH)
 end_goal(cancelling, call('HGET', G, 'reason') or '')
 return 'cancelled'

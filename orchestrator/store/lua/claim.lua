@@ -15,7 +15,7 @@ if ARGV[8] ~= '' then
   -- The invitation has arrived: it is out no longer, and its wait tells how patient the next deadline must be.
   local out = tonumber(call('HGET', DISPATCH, 'out:' .. queue) or '0')
   local wait = tonumber(call('HGET', DISPATCH, 'wait:' .. queue) or '0')
-  local seen = math.max(0, now - tonumber(ARGV[8]))
+  local seen = math.min(60000, math.max(0, now - tonumber(ARGV[8]))) -- a night without workers is no usual wait
   call('HSET', DISPATCH, 'out:' .. queue, math.max(0, out - 1), 'wait:' .. queue, int(wait * 0.7 + seen * 0.3))
   call('HDEL', DISPATCH, 'unanswered:' .. queue)
 end

@@ -13,6 +13,7 @@ local mine = ARGV[3] .. ' ' .. ARGV[4] .. ' '
 local held = call('GET', lock(map))
 if cancelling or not held or string.sub(held, 1, #mine) ~= mine then return { 'fenced', {} } end
 if call('HSETNX', task(map), 'items_left', ARGV[5]) == 1 then
+  call('HSET', task(map), 'items', ARGV[5])
   emit('node.expanded', map, '', ARGV[3], '', cjson.encode({ items = tonumber(ARGV[5]) }))
 end
 local added = 0

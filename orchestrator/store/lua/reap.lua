@@ -3,7 +3,8 @@
 -- ARGV  1 now   2 most of each   3 lost limit   4 slots JSON   5 dispatch ms
 --       6-8 time to live in ms once DONE, FAILED, CANCELLED   9 time to live of a half-built goal   10 '1' to spare expired leases
 -- Returns {next due in ms (absolute) or -1, invitations, lost nodes, advice}: advice is 'wait', 'again' (more is due),
---   'cancel' (a cancellation goes on), 'remove' (its time to live has passed) or 'notify' (its parent waits for word)
+--   'cancel' (a cancellation goes on), 'remove' (its time to live has passed) 'notify' (its parent waits for word) or
+--   'orphans' (it was cancelled and its sub-goals must be too)
 --@include base
 --@include graph
 --@include finish
@@ -17,11 +18,7 @@ if cancelling then return { int(now + 1000), {}, {}, 'cancel' } end
 local most = tonumber(ARGV[2])
 local lost = ARGV[10] == '1' and {} or reap_leases(most, tonumber(ARGV[3]))
 local woken = fire_timers(most)
-for _ = 1, 5 do
-  local item = call('LPOP', RIPPLE)
-  if not item then break end
-  pending[#pending + 1] = cjson.decode(item)
-end
+for _, item in ipairs(call('LPOP', RIPPLE, 1000) or {}) do pending[#pending + 1] = cjson.decode(item) end
 flush()
 local deadline = tonumber(call('HGET', G, 'deadline') or '')
 if deadline and deadline <= now and not cancelling and not GOAL_TERMINAL[goal_state] then

@@ -8,17 +8,18 @@ local building = call('HEXISTS', G, 'building') == 1
 local ended = goal_state == 'DONE' or goal_state == 'FAILED' or goal_state == 'CANCELLED'
 if goal_state and not ended and not building then return 'open' end
 call('HSET', G, 'state', 'PLANNING', 'building', 'removing') -- hidden from the first slice on
-local page = call('HSCAN', NODES, '0', 'COUNT', tonumber(ARGV[2]))
-local lanes = {}
+local page = call('HSCAN', NODES, call('HGET', G, 'remove_cursor') or '0', 'COUNT', tonumber(ARGV[2]))
 for index = 1, #page[2], 2 do
   local node = page[2][index]
   local record = call('HMGET', task(node), 'lane', 'queue')
   if record[1] then call('DEL', G .. ':lane:' .. record[1]) end
   if record[2] then call('DEL', ready_key(record[2])) end
   call('DEL', task(node), lock(node))
-  call('HDEL', NODES, node)
 end
-if call('EXISTS', NODES) == 1 then return 'more' end
+if page[1] ~= '0' then
+  call('HSET', G, 'remove_cursor', page[1])
+  return 'more'
+end
 call('UNLINK', G, NODES, DEPS, EDGES, OUTPUTS, DEAD, EVENTS, LEASES, TIMERS, PARKED, SIGNALS, DISPATCH, RIPPLE,
   ready_key('default'), G .. ':children')
 return 'removed'

@@ -35,6 +35,7 @@ delta = {}
 if ARGV[2] ~= '1' then return { 'stored', {} } end
 goal_state = 'RUNNING'
 call('HSET', G, 'state', goal_state)
+if call('HEXISTS', G, 'parent') == 1 then call('HSET', G, 'notify', 1) end
 call('HDEL', G, 'ended', 'reason', 'deadline')
 emit('goal.retried', '', '', '', '', '')
 for _, field in ipairs(call('HKEYS', DISPATCH)) do

@@ -8,7 +8,7 @@ if goal_state then
   local known = call('HMGET', G, 'digest', 'building')
   if known[1] ~= ARGV[2] or known[2] == 'removing' then return 'conflict' end
   if not known[2] then return 'exists' end
-  call('HSET', G, 'building', ARGV[3])
+  call('HSET', G, 'building', ARGV[3], 'created', int(now))
   return 'opened'
 end
 call('HSET', G, 'state', 'PLANNING', 'digest', ARGV[2], 'building', ARGV[3], 'created', int(now), unpack(ARGV, 4))

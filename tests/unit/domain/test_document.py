@@ -39,7 +39,7 @@ def test_huge_integers_are_refused_before_they_cost_time() -> None:
     assert "has 41 digits" in fault(parse_json, "9" * 41).message
     began = time.perf_counter()
     assert "has 1000000 digits" in fault(parse_json, "9" * 1_000_000).message
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 20
 
 
 def test_a_duplicate_key_is_named() -> None:
@@ -49,10 +49,10 @@ def test_a_duplicate_key_is_named() -> None:
 
 
 def test_a_duplicate_key_among_many_is_found_in_linear_time() -> None:
-    text = "{" + ",".join(f'"k{index}": 1' for index in range(30_000)) + ', "k7": 2}'
+    text = "{" + ",".join(f'"k{index}": 1' for index in range(100_000)) + ', "k7": 2}'
     began = time.perf_counter()
     assert "'k7' stands twice" in fault(parse_json, text).message
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_aliases_of_aliases_do_not_explode() -> None:
         lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
     began = time.perf_counter()
     assert "aliases" in fault(parse_yaml, "\n".join(lines)).message
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 20
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

@@ -74,4 +74,4 @@ def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
     assert len(graph.descendants(line, "n0")) == 99_999
     line["n99999"].append("n0")
     assert len(graph.find_cycle(line)) == 100_001
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 30, "hours, if it were quadratic"

@@ -2,13 +2,14 @@
 local GOAL_TERMINAL = { DONE = 6, FAILED = 7, CANCELLED = 8 } -- the ARGV that holds its time to live
 
 local function terminal_due()
-  local record = call('HMGET', G, 'building', 'created', 'ended', 'notify')
+  local record = call('HMGET', G, 'building', 'created', 'ended', 'notify', 'orphans')
   if record[1] then
     local at = tonumber(record[2]) + tonumber(ARGV[9])
     return { int(at), {}, {}, at <= now and 'remove' or 'wait' }
   end
   local ttl = GOAL_TERMINAL[goal_state]
   if not ttl then return nil end
+  if record[5] then return { int(now + 1000), {}, {}, 'orphans' } end
   if record[4] then return { int(now + 1000), {}, {}, 'notify' } end
   local at = tonumber(record[3]) + tonumber(ARGV[ttl])
   return { int(at), {}, {}, at <= now and 'remove' or 'wait' }
@@ -65,13 +66,25 @@ local function redispatch()
   end
 end
 
+-- The nearest deadline of an invitation that is out.
+local function next_dispatch(dispatch_ms)
+  local at = math.huge
+  for _, field in ipairs(call('HKEYS', DISPATCH)) do
+    local queue = string.match(field, '^due:(.+)$')
+    if queue and call('ZCARD', ready_key(queue)) > 0 then at = math.min(at, tonumber(call('HGET', DISPATCH, field))) end
+  end
+  return at == math.huge and now + dispatch_ms or at
+end
+
 local function next_due(deadline, dispatch_ms)
   local at = math.huge
   local function sooner(value) if value and tonumber(value) < at then at = tonumber(value) end end
   sooner(call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2])
   sooner(call('ZRANGE', TIMERS, 0, 0, 'WITHSCORES')[2])
   sooner(deadline)
-  if goal_state == 'RUNNING' and tonumber(call('HGET', G, 'n:READY') or '0') > 0 then sooner(now + dispatch_ms) end
+  if call('LLEN', RIPPLE) > 0 then sooner(now) end
+  if tonumber(call('HGET', G, 'n:RUNNING') or '0') > 0 then sooner(now + 3000) end -- what runs may park or fail any moment
+  if goal_state == 'RUNNING' and tonumber(call('HGET', G, 'n:READY') or '0') > 0 then sooner(next_dispatch(dispatch_ms)) end
   if GOAL_TERMINAL[goal_state] then sooner(now) end
   return at == math.huge and int(now + 60000) or int(math.max(at, now))
 end

@@ -96,6 +96,9 @@ local function ripple()
     end
     if at > #edges then first = first + 1 else pending[first][4] = at end
   end
-  for index = first, #pending do call('RPUSH', RIPPLE, cjson.encode(pending[index])) end
+  -- To the front, in order: what was begun is finished first. A node without edges has nothing left to resolve.
+  for index = #pending, first, -1 do
+    if call('HEXISTS', EDGES, pending[index][1]) == 1 then call('LPUSH', RIPPLE, cjson.encode(pending[index])) end
+  end
   pending = {}
 end

@@ -1,0 +1,116 @@
+"""Every key that is ever written is in the catalogue, with its type; and everything in the catalogue is written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from orchestrator.engine.ends import Done
+from orchestrator.store.fleet import Worker
+from orchestrator.store.keys import CATALOGUE, KeySpec
+from orchestrator.store.store import Store
+from support.crew import Crew
+from support.invariants import catalogue_pattern, unknown_keys
+
+ELSEWHERE: Final = {"redbeat:*", "agent:<name>:*"}
+"""Written by celery-redbeat, and by what is to come."""
+
+
+def spec_of(key: str) -> KeySpec:
+    """The most particular entry that fits: a key of a goal also looks like one of its prefixes."""
+    fitting = [spec for spec in CATALOGUE if pattern(spec).fullmatch(key)]
+    assert fitting, key
+    return max(fitting, key=lambda spec: len(spec.pattern))
+
+
+def pattern(spec: KeySpec) -> re.Pattern[str]:
+    form = re.escape(spec.pattern).replace(re.escape("{goal}"), r"\{[^}]+\}").replace(r"\*", ".*")
+    return re.compile(re.sub(r"<[a-z]+>", lambda found: ".+" if found[0] == "<key>" else "[^:]+", form))
+
+
+class Seen:
+    """Which entries were met, looked for after every step."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.patterns: set[str] = set()
+
+    def look(self) -> None:
+        assert unknown_keys(self.store) == []
+        for key in self.store.client.scan_iter("*", count=1000):
+            spec = spec_of(key)
+            assert self.store.client.type(key) in re.split(r"\W+", spec.type), key
+            self.patterns.add(spec.pattern)
+
+
+def everything(crew: Crew) -> None:
+    """A goal with every kind of node, edge and end."""
+    crew.function(lambda item: item, "same")
+    crew.function(lambda: "x" * 100_000, "large")
+    inner = {"nodes": [{"id": "x"}]}
+    nodes: list[Any] = [
+        {"id": "plain"}, {"id": "large", "call": "large"}, {"id": "laned1", "lane": "l"}, {"id": "laned2", "lane": "l"},
+        {"id": "queued", "queue": "gpu"}, {"id": "map", "kind": "map", "call": "same", "inputs": {"items": [1, 2]}},
+        {"id": "task", "kind": "task", "call": "theirs"}, {"id": "sub", "kind": "goal", "goal": inner},
+        {"id": "timer", "kind": "wait", "inputs": {"seconds": 0}}, {"id": "signal", "kind": "wait", "inputs": {"signal": "s"}},
+        {"id": "asks", "kind": "approval"}, {"id": "fails", "call": "ghost"}, {"id": "skipped"}, {"id": "rescue"},
+        {"id": "picked", "join": "any"}, {"id": "dropped", "kind": "approval"}, {"id": "held", "kind": "approval"},
+    ]  # fmt: skip
+    edges: list[Any] = [
+        ("fails", "skipped"), {"source": "fails", "target": "rescue", "on": "failed"},
+        {"source": "plain", "target": "picked", "when": "title"}, ("asks", "picked"), ("held", "dropped"),
+    ]  # fmt: skip
+    crew.submit(nodes, edges, idempotency_key="a key: with {anything} in it", deadline_seconds=1000)
+
+
+def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp_path: Path) -> None:
+    crew, seen = Crew(store, tmp_path), Seen(store)
+    store.fleet.beat(Worker("w@host", 1, 2, ("default", "gpu"), "prefork", 0.0))
+    crew.duties.scan()
+    store.fleet.tick("reap", 0.1, 1.0, "")
+    everything(crew)
+    seen.look()
+    step = store.nodes.claim(
+        "g", "default", worker="w", nonce="n", lease_ms=60_000, most=1, slots="{}", hint="plain"
+    )  # fmt: skip
+    seen.look()
+    crew.runner.finish(step.claims[0].lease, Done({"title": "t"}), None)
+    crew.control.signal("g", "s", {"level": 1})
+    for _ in range(40):
+        if not crew.mail.invitations:
+            break
+        one = crew.mail.invitations.popleft()
+        crew.runner.answer(one.goal, one.queue, one.node, one.sent_ms)
+        seen.look()
+    outcome, task, _ = store.nodes.begin("g", "task", 1, worker="celery", nonce="n", lease_ms=60_000)
+    assert task is not None, outcome
+    seen.look()
+    crew.runner.finish(task, Done(1), None)
+    crew.patcher.apply("g", {"drop_nodes": ["dropped"], "add_nodes": [{"id": "new"}]})
+    crew.control.approve("g", "asks")
+    crew.work()
+    store.goals.hasten(["g"])
+    crew.duties.reap()
+    crew.duties.sweep()
+    seen.look()
+    assert crew.states()["held"] == "WAITING"
+    crew.control.approve("g", "held")
+    crew.work()
+    assert crew.state() == "DONE", crew.states()
+    ripple = store.keys.part("g", "ripple")
+    assert catalogue_pattern().fullmatch(ripple), "it lives within a step of this small goal"
+    wanted = {spec.pattern for spec in CATALOGUE} - ELSEWHERE - {"dag:{goal}:ripple"}
+    assert wanted - seen.patterns == set()
+
+
+def test_a_goal_with_everything_leaves_nothing_when_it_is_removed(store: Store, tmp_path: Path) -> None:
+    crew = Crew(store, tmp_path)
+    everything(crew)
+    crew.work()
+    crew.control.cancel("g")
+    for goal in ("g", "g.sub"):
+        while store.goals.remove(goal) == "more":
+            pass
+    assert list(store.client.scan_iter("*")) == [store.keys.idempotency("default", "a key: with {anything} in it")]
+    assert store.client.ttl(store.keys.idempotency("default", "a key: with {anything} in it")) > 0
