@@ -36,17 +36,23 @@ class Layout:
     height: float
 
 
-def layout(widths: Sequence[float], arrows: Sequence[tuple[int, int]]) -> Layout:
-    """Lay out boxes of these widths; arrows point from an earlier box to a later one."""
+def layout(widths: Sequence[float], arrows: Sequence[tuple[int, int]], rooms: Sequence[float] = ()) -> Layout:
+    """Lay out boxes of these widths; arrows point from an earlier box to a later one.
+
+    `rooms` are the widths of what is written on the arrows, just behind their sources.
+    """
     grid = _Grid(len(widths), arrows)
     grid.order()
     heights = grid.heights()
     column_width = [
         max((widths[item] for item in column if item < len(widths)), default=0.0) for column in grid.columns
     ]
+    gaps = [_BETWEEN_COLUMNS] * len(column_width)
+    for (source, _), room in zip(arrows, rooms, strict=False):
+        gaps[grid.column[source]] = max(gaps[grid.column[source]], room)
     left = [0.0]
-    for width in column_width:
-        left.append(left[-1] + width + _BETWEEN_COLUMNS)
+    for width, gap in zip(column_width, gaps, strict=True):
+        left.append(left[-1] + width + gap)
     corners = tuple((left[grid.column[box]], heights[box] - BOX_HEIGHT / 2) for box in range(len(widths)))
     routes = []
     for (source, target), bends in zip(arrows, grid.bends, strict=True):
@@ -57,7 +63,7 @@ def layout(widths: Sequence[float], arrows: Sequence[tuple[int, int]]) -> Layout
         routes.append((*points, (left[grid.column[target]], heights[target])))
     bottom = max((heights[box] for box in range(len(widths))), default=0.0)
     lowest = max([bottom + BOX_HEIGHT / 2, *(y for route in routes for _, y in route)])
-    return Layout(corners, tuple(routes), max(left[-1] - _BETWEEN_COLUMNS, 0.0), lowest)
+    return Layout(corners, tuple(routes), left[-1] - (gaps[-1] if gaps else 0.0), lowest)
 
 
 class _Grid:

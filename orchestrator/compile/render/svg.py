@@ -17,6 +17,7 @@ MOST_ARROWS: Final = 3_000
 _MARGIN: Final = 12.0
 _NOTE_HEIGHT: Final = 22.0
 _MOST_CHARACTERS: Final = 34
+_MOST_ON_ARROW: Final = 24
 _CHARACTER: Final = 7.2
 _PADDING: Final = 24.0
 
@@ -51,7 +52,8 @@ def svg(plan: Plan, goal: Goal, states: Mapping[str, str] | None = None) -> str:
     shown = picture(plan, MOST_BOXES, MOST_ARROWS)
     labels = [clipped(box.label, _MOST_CHARACTERS) for box in shown.boxes]
     widths = [len(label) * _CHARACTER + _PADDING + (16 if states else 0) for label in labels]
-    place = layout(widths, [(arrow.source, arrow.target) for arrow in shown.arrows])
+    rooms = [len(clipped(arrow.label, _MOST_ON_ARROW)) * _CHARACTER for arrow in shown.arrows]
+    place = layout(widths, [(arrow.source, arrow.target) for arrow in shown.arrows], rooms)
     width = place.width + 2 * _MARGIN
     height = place.height + 2 * _MARGIN + (_NOTE_HEIGHT if shown.note else 0)
     name = goal.title or goal.goal_id or "goal"
@@ -63,6 +65,7 @@ def svg(plan: Plan, goal: Goal, states: Mapping[str, str] | None = None) -> str:
         f"<style>{_STYLE}</style>",
         *_arrows(shown.arrows, place),
         *_boxes(shown.boxes, labels, widths, place.corners, states or {}),
+        *_said(shown.arrows, place),
     ]
     if shown.note:
         lines.append(f'<text class="note" x="0" y="{place.height + _NOTE_HEIGHT:.0f}">{_safe(shown.note)}</text>')
@@ -98,18 +101,23 @@ def _boxes(
 
 
 def _arrows(arrows: Sequence[Arrow], place: Layout) -> Iterator[str]:
-    for arrow, route in zip(arrows, place.routes, strict=True):
+    # The critical path last, so that it lies on top.
+    for arrow, route in sorted(zip(arrows, place.routes, strict=True), key=lambda pair: pair[0].critical):
         classes = " ".join(part for part in (arrow.on, "critical" if arrow.critical else "") if part)
         x, y = route[-1]
         path = f"M{route[0][0]:.1f} {route[0][1]:.1f}" + "".join(_curve(*pair) for pair in _pairs(route))
         head = f"M{x:.1f} {y:.1f}l-7 -3.5v7z"
         yield f'<g class="{_safe(classes)}">' + (f"<title>{_safe(arrow.label)}</title>" if arrow.label else "")
         yield f'<path class="arrow" d="{path}"/><path class="head" d="{head}"/>'
+        yield "</g>"
+
+
+def _said(arrows: Sequence[Arrow], place: Layout) -> Iterator[str]:
+    for arrow, route in zip(arrows, place.routes, strict=True):
         if arrow.label:
             (x0, y0), (x1, y1) = route[0], route[1]
-            text = _safe(clipped(arrow.label, 24))
+            text = _safe(clipped(arrow.label, _MOST_ON_ARROW))
             yield f'<text class="on" text-anchor="middle" x="{(x0 + x1) / 2:.1f}" y="{(y0 + y1) / 2 - 4:.1f}">{text}</text>'
-        yield "</g>"
 
 
 def _pairs(route: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
