@@ -15,7 +15,7 @@ from orchestrator.engine.leases import Held
 from orchestrator.store.records import Claimed
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Job:
     """One claimed node on its way to a commit."""
 

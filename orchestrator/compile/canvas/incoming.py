@@ -132,8 +132,6 @@ class _Reader:
     def task(self, step: _Step, given: _Given) -> _Given:
         """One node, behind its wait if it has a countdown, and the nodes of its links."""
         signature, options = step.signature, step.all_options()
-        if not isinstance(signature.task, str) or not signature.task:
-            raise NotAGoal(f"a signature names no task: {signature!r:.200}")
         node = self.carried(signature) or self.called(step, given, options)
         if options.get("countdown"):
             given = self.waiting(node["id"], options["countdown"], given)
@@ -235,9 +233,10 @@ def _links(signature: Any, name: str) -> list[Any]:
 
 
 def _signature(raw: Any) -> Any:
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("task"), str) or not raw["task"]:
+        shown = dict(raw) if isinstance(raw, Mapping) else raw
+        raise NotAGoal(f"this is not a Celery signature: {shown!r:.200}")
     if isinstance(raw, Signature):
         return raw
-    if not isinstance(raw, Mapping):
-        raise NotAGoal(f"this is not a Celery signature: {raw!r:.200}")
-    # from_dict() writes into what it reads.
-    return maybe_signature(deepcopy(dict(raw)))
+    whole = {"args": (), "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False, **raw}
+    return maybe_signature(deepcopy(whole))  # a copy, since from_dict() writes into what it reads
