@@ -139,17 +139,14 @@ def test_all_that_a_canvas_cannot_say_is_named_at_once() -> None:
     )
     with pytest.raises(NotACanvas) as error:
         to_canvas(made)
-    assert (
-        dict(error.value.reasons)
-        == {
-            "b": "its inputs take the output of a",
-            "c": "it waits for 1 of 2",
-            "d": "it is a node of kind approval",
-            "e": "its inputs.__args__ is not a list",
-            "a -> c": "the edge fires on a condition",
-            "c -> d": "the edge fires on finished",
-        }
-        or ("c", "it runs in the lane 'one'") in error.value.reasons
+    assert error.value.reasons == (
+        ("b", "its inputs take the output of a"),
+        ("c", "it runs in the lane 'one'"),
+        ("d", "it is a node of kind approval"),
+        ("e", "its inputs.__args__ is not a list"),
+        ("c", "it waits for 1 of 2"),
+        ("a -> c", "the edge fires on a condition"),
+        ("c -> d", "the edge fires on finished"),
     )
     assert "... and 2 more" in str(error.value)
     again = pickle.loads(pickle.dumps(error.value))
