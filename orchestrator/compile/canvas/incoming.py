@@ -23,8 +23,8 @@ def from_canvas(signature: Any, *, title: str = "", plain_task: str = PLAIN_TASK
     arguments are a list under the reserved key ``"__args__"``. As in Celery, a task that is not immutable gets what its
     predecessor returned in front of its own arguments: ``{"from": "add"}``, and behind a group or a chord's header a list
     of those. `link` becomes an edge; `link_error` an edge `on: failed` to a node of its own for every task that Celery
-    would call it for, with a reference to the failed node as its argument unless it is immutable. A countdown becomes a
-    `wait` node in front. `queue`, `priority`, time limits, `shadow` and stamps become fields; options about the message
+    would call it for, with the failed node's id as its argument unless it is immutable (an errback that takes request,
+    exception and traceback has to be made immutable or rewritten). A countdown becomes a `wait` node in front. `queue`, `priority`, time limits, `shadow` and stamps become fields; options about the message
     (serializer, ids, publish retries) have no meaning here and are dropped. `chunks` becomes its starmaps.
     A `plain_task` signature, made by `to_canvas`, becomes the node that it carries.
 
@@ -140,7 +140,8 @@ class _Reader:
         for callback in step.all_callbacks():
             self.read(_Step(_signature(callback)), itself)
         for errback in step.all_errbacks():
-            self.read(_Step(_signature(errback)), replace(itself, on="failed"))
+            # A failed node has no output to refer to; Celery passes the id of the failed task, so here it is the node's.
+            self.read(_Step(_signature(errback)), replace(itself, value=(node["id"],), on="failed"))
         return itself
 
     def carried(self, signature: Any) -> dict[str, Any] | None:

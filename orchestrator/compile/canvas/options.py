@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestrator.compile.canvas.errors import NotAGoal
-from orchestrator.domain.dag import Node
+from orchestrator.domain.dag import POSITIONAL, Node
 
-ARGS: Final = "__args__"
+ARGS: Final = POSITIONAL
 """The key in a `task` node's inputs that holds its positional arguments, a list; the other keys are keyword arguments."""
 PLAIN_TASK: Final = "tasks.node.plain"
 """The Celery task that runs, in a plain canvas, a node that is not itself a Celery task."""

@@ -55,7 +55,7 @@ def _nodes(chain: Chain, guards: Mapping[tuple[str, str], Edge]) -> str:
 
 def _chord(plan: Plan, chord: Chord, number: Mapping[str, int], tail: Mapping[str, str]) -> str:
     header = [f"{number[source]}{_said(plan, tail[source], chord.body)}" for source in chord.header]
-    which = "all" if chord.need == len(header) else "any" if chord.need == 1 else str(chord.need)
+    which = "all" if chord.need == len(header) else "any" if chord.need == 1 else f"any {chord.need}"
     return f"{which} of {shortened(header, ', ')}"
 
 
