@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
@@ -142,11 +141,3 @@ def _allowed(goal: str, what: str, outcome: str, wanted: str) -> str:
     raise IllegalTransition(
         f"goal {goal!r} is {outcome}; it cannot be {wanted} ({what} needs a goal that has not ended)"
     )
-
-
-def parse_payload(text: str) -> Any:
-    """A signal's payload as written on a command line: JSON, or else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

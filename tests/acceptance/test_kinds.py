@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -323,7 +322,8 @@ def test_pause_lets_running_nodes_finish_and_claims_nothing(chordal: Chordal) ->
     assert chordal.pause(goal, "lunch") == "paused"
     assert chordal.pause(goal) == "unchanged"
     until(lambda: chordal.status(goal).nodes["a"].state is NodeState.DONE, what="a is done")
-    time.sleep(1.2)  # a beat passes
+    reaped = chordal.store.fleet.ticks()["reap"]["at_ms"]
+    until(lambda: chordal.store.fleet.ticks()["reap"]["at_ms"] > reaped + 1000, what="a beat passes")
     assert chordal.status(goal).nodes["b"].state is NodeState.READY
     assert chordal.resume(goal) == "resumed"
     until(lambda: chordal.summary(goal).terminal, what="the end")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +35,13 @@ def crew(store: Store, tmp_path: Path) -> Iterator[Crew]:
     """The engine, driven by hand."""
     yield Crew(store, tmp_path)
     sound(store)
+
+
+@pytest.fixture
+def plan(crew: Crew) -> Any:
+    """Patches the goal that the test drives by hand."""
+
+    def apply(**patch: Any) -> int:
+        return crew.patcher.apply("g", patch)
+
+    return apply

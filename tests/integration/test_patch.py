@@ -5,24 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from support.crew import Crew
+from support.patches import edge
 from support.sim import Sim
-
-
-def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
-    return {"source": source, "target": target, **fields}
-
-
-@pytest.fixture
-def plan(crew: Crew) -> Any:
-    """Patches the goal that the test drives by hand."""
-
-    def apply(**patch: Any) -> int:
-        return crew.patcher.apply("g", patch)
-
-    return apply
 
 
 def test_added_nodes_are_ready_or_blocked_by_where_their_parents_are(sim: Sim, plan: Any) -> None:

@@ -10,21 +10,8 @@ import pytest
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition, InvalidGoal
 from orchestrator.store.records import Outcome, Result
 from support.crew import Crew
+from support.patches import edge
 from support.sim import Sim, failure
-
-
-def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
-    return {"source": source, "target": target, **fields}
-
-
-@pytest.fixture
-def plan(crew: Crew) -> Any:
-    """Patches the goal that the test drives by hand."""
-
-    def apply(**patch: Any) -> int:
-        return crew.patcher.apply("g", patch)
-
-    return apply
 
 
 def places(caught: pytest.ExceptionInfo[InvalidGoal]) -> list[str]:
