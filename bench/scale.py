@@ -36,7 +36,7 @@ class Scale:
     validate: float
     compile: float
     submit: float
-    """Storing the validated goal, to the first invitation."""
+    """From the document to the first invitation: `submit` validates (again, here) and stores."""
     run: float
     """From the start to the last commit, by the server's clock."""
     redis_bytes_a_node: float
@@ -88,7 +88,7 @@ def _one(chordal: Chordal, size: int) -> Scale:
     before = _memory(client)
     client.config_resetstat()
     watch.lap()
-    name = chordal.submit(goal)
+    name = chordal.submit(written)
     submit = watch.lap()
     stored = _calls(client)
     run = _finish(chordal, name, size)
