@@ -9,14 +9,18 @@ from __future__ import annotations
 import logging
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
-from redbeat.schedulers import RedBeatScheduler, acquire_distributed_beat_lock
+from redbeat.schedulers import REDBEAT_REDIS_KEY, RedBeatScheduler, acquire_distributed_beat_lock
 
 from orchestrator.store.connection import ConnectionFailed, LockLost
+from orchestrator.store.fleet import Tick
 from orchestrator.wiring import Chordal, connect
 
 log = logging.getLogger(__name__)
+
+TOGETHER: Final = 0.1
+"""Duties that are due within this part of their interval are carried out in one round: each costs Redis commands."""
 
 
 class Scheduler(RedBeatScheduler):
@@ -26,31 +30,42 @@ class Scheduler(RedBeatScheduler):
 
     def __init__(self, app: Any, *args: Any, **kwargs: Any) -> None:
         self._chordal: Chordal = connect()
+        # redbeat takes the client that is there: ours, which finds its way through Sentinel and Cluster.
+        setattr(app, REDBEAT_REDIS_KEY, self._chordal.store.client)
         self._next: dict[str, float] = {}
+        self._next_entries = 0.0
         super().__init__(app, *args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """One round: the user's entries that are due, then our duties. Returns the seconds until the next.
 
-        Beat outlives a Redis that is away, and stands in line again when it lost the lock. The duties are timed by the
-        monotonic clock: a wall clock that is wrong must not put them off.
+        Beat outlives a Redis that is away, and stands in line again when it lost the lock. Everything is timed by the
+        monotonic clock: a wall clock that is wrong must not put it off.
         """
         try:
             if self.lock is None and self.lock_key:
                 acquire_distributed_beat_lock(SimpleNamespace(scheduler=self))
-            wait = super().tick(*args, **kwargs)
+            if time.monotonic() >= self._next_entries:  # this also prolongs the lock
+                self._next_entries = time.monotonic() + float(super().tick(*args, **kwargs))
+            self._carry_out_due()
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); beat waits for it", error)
-            return self.max_interval
+            self._next_entries = 0.0
+            return 1.0
         except LockLost:
             log.warning("another beat has taken over; this one stands by")
-            self.lock = None
+            self.lock, self._next_entries = None, 0.0
             return 0
+        return max(0.0, min(self._next_entries, *self._next.values()) - time.monotonic())
+
+    def _carry_out_due(self) -> None:
+        now, ticks = time.monotonic(), dict[str, Tick]()
         for duty, every in self._chordal.duties.intervals().items():
-            if time.monotonic() >= self._next.get(duty, 0.0):
-                self._next[duty] = time.monotonic() + every
-                self.carry_out(duty)
-        return max(0.0, min(wait, min(self._next.values()) - time.monotonic()))
+            if now >= self._next.get(duty, 0.0) - TOGETHER * every:
+                self._next[duty] = now + every
+                ticks[duty] = self.carry_out(duty)
+        if ticks:
+            self._chordal.store.fleet.record_ticks(ticks)
 
     def close(self) -> None:
         """End; the lock is given back if Redis is there to take it."""
@@ -59,12 +74,15 @@ class Scheduler(RedBeatScheduler):
         except (*ConnectionFailed, LockLost) as error:
             log.warning("the lock of beat could not be given back (%s); it runs out", error)
 
-    def carry_out(self, duty: str) -> None:
-        """One tick of a duty; a failure is logged and the next tick tries again."""
+    def carry_out(self, duty: str) -> Tick:
+        """One tick of a duty. A failure is logged and the next tick tries again; raises ConnectionFailed."""
         begun = time.monotonic()
         duties = self._chordal.duties
         try:
             note = duties.names[duty]()
-            self._chordal.store.fleet.tick(duty, time.monotonic() - begun, duties.intervals()[duty], note)
-        except Exception:
+        except ConnectionFailed:
+            raise
+        except Exception as error:
             log.exception("the duty %s failed; its next tick tries again", duty)
+            note = f"failed: {type(error).__name__}"
+        return Tick(time.monotonic() - begun, duties.intervals()[duty], note)

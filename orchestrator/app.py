@@ -102,6 +102,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # True (the default from Celery 6) lost the running task in every trial when Redis went away for a moment.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 3.0,
+        # Sets aside what it cannot read; Celery's own ends the worker for some of it, and the next one on the same entry.
+        "worker_consumer": "orchestrator.tasks.consumer:Consumer",
         "worker_hijack_root_logger": True,
         "worker_send_task_events": False,
         "task_send_sent_event": False,
@@ -110,16 +112,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "event_queue_expires": 60.0,
         "imports": ("orchestrator.tasks", *settings.imports),
         "beat_scheduler": "orchestrator.beat.scheduler:Scheduler",
-        "beat_max_loop_interval": 1,
-        "redbeat_redis_url": _redbeat_url(settings),
+        # How often beat looks for entries of the user and prolongs its lock, at least; our duties have their own times.
+        "beat_max_loop_interval": 2,
+        "redbeat_redis_url": redis_url(settings),
+        "redbeat_redis_options": {},  # the client is ours (beat.scheduler)
         "redbeat_lock_timeout": 6,
         "redbeat_key_prefix": f"{settings.key_prefix}redbeat:",
     }
-
-
-def _redbeat_url(settings: Settings) -> str:
-    url = redis_url(settings)
-    return "redis-sentinel" + url.removeprefix("sentinel") if url.startswith("sentinel://") else url
 
 
 def make_app(settings: Settings | None = None) -> Celery:

@@ -18,7 +18,7 @@ from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, signals, states
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 
@@ -47,10 +47,10 @@ class Hook:
         goal, node, attempt = _parts(request)
         if not isinstance(self.app.backend, _Hooked):
             raise Reject("result_backend is not Chordal's: nothing would commit this node", requeue=False)
-        runner = self.chordal.runner
+        committer = self.chordal.committer
         lease_ms = int(self.chordal.settings.lease_seconds * 1000)
         outcome, lease, length = self.chordal.store.nodes.begin(
-            goal, node, attempt, worker=runner.worker, nonce=secrets.token_hex(6), lease_ms=lease_ms
+            goal, node, attempt, worker=committer.worker, nonce=secrets.token_hex(6), lease_ms=lease_ms
         )
         if lease is None:
             log.warning(NOT_TO_RUN.format(outcome=outcome, node=node, goal=goal))
@@ -85,7 +85,7 @@ class Hook:
         near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         mine = ", ".join(sorted(task for task in known if not task.startswith(("celery.", "tasks."))))
-        error = f"worker {self.chordal.runner.name} knows no Celery task {name!r} (it knows: {mine or 'none of yours'}){hint}"
+        error = f"worker {self.chordal.committer.name} knows no Celery task {name!r} (it knows: {mine or 'none of yours'}){hint}"
         self._commit(request, Failed("unknown task", f"no Celery task {name!r}: {error}", final=True))
 
     def _overdue(self, task_id: str, goal: str, node: str, limit: float) -> None:
@@ -93,7 +93,7 @@ class Hook:
         if held is not None:
             log.error("%s in %s did not stop at its time limit", node, goal)
             failure = Failed("timeout", f"it ran longer than its time limit of {limit:g} s and did not stop")
-            self.chordal.runner.finish(held.lease, failure, held)
+            self.chordal.committer.finish(held.lease, failure, held)
 
     def ended(self, request: Any, state: str, retval: Any) -> None:
         """After every task: what Celery tells no backend of, such as a retry of a task without results, or `Ignore`."""
@@ -101,10 +101,15 @@ class Hook:
             return  # committed by the chord hook
         if isinstance(retval, Retry):
             self.wait_for_retry(request, retval)
+        elif state == states.SUCCESS:  # Celery could not reach its result backend, which is no fault of the task
+            self._commit(request, Done(retval))
+        elif isinstance(retval, BaseException) and state == states.FAILURE:
+            self._commit(request, failed_by(retval))
+        elif state:
+            self._commit(request, Failed("error", f"the task ended with {state} and no result", final=True))
         else:
-            self._commit(
-                request, Failed("error", f"the task ended with {state or 'no state'} and no result", final=True)
-            )
+            log.warning("the task %s ended without a state; its lease runs out", request.id)
+            self.chordal.keeper.drop(self.held.pop(request.id))
 
     def wait_for_retry(self, request: Any, retry: Retry) -> None:
         """The task retries by itself: its node waits for that message, and is sent again only if it never comes."""
@@ -125,7 +130,7 @@ class Hook:
         if lease is None:
             log.warning("%s of goal %s is not leased; its result is not committed", node, goal)
             return
-        self.chordal.runner.finish(lease, end, held, retrying)
+        self.chordal.committer.finish(lease, end, held, retrying)
 
     def _lease_of(self, goal: str, node: str, attempt: int) -> Lease | None:
         """The lease as stored, if this worker took it for this attempt.
@@ -138,7 +143,7 @@ class Hook:
         if holder is None or record.get("attempt") != str(attempt):
             return None
         token, nonce, worker = holder
-        mine = worker.startswith(f"{self.chordal.runner.name}/")
+        mine = worker.startswith(f"{self.chordal.committer.name}/")
         return Lease(goal, node, token, nonce, attempt) if mine else None
 
 
@@ -241,7 +246,7 @@ def attach(app: Celery, settings: Settings | None = None) -> None:
 
     def take(sender: str, instance: Any, **_: Any) -> None:
         if instance.app is app:
-            chordal.runner.name = sender
+            chordal.committer.name = sender
             guard_all(app, chordal)
 
     signals.celeryd_after_setup.connect(take, weak=False)

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """fsspec URL for large outputs; by default a folder in the data directory."""
     events_limit: int = Field(10_000, ge=100)
     """Events kept a goal: this many, or 8 a node, whichever is more."""
+    record_digests: bool = False
+    """Write into every `node.done` event what the node read and gave, as short digests, for `chordal doctor --history`."""
 
     done_ttl_seconds: Seconds = 3600.0
     """A goal that is DONE is removed this long after its end."""

@@ -15,6 +15,7 @@ from orchestrator.domain.dag import Goal
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState
 from orchestrator.domain.views import Check, GoalStatus, GoalSummary
+from orchestrator.engine.commits import Committer
 from orchestrator.engine.control import Control
 from orchestrator.engine.dispatch import Slots, UserTask
 from orchestrator.engine.duties import Duties
@@ -28,6 +29,8 @@ from orchestrator.engine.registry import REGISTRY
 from orchestrator.engine.reopen import Reopener
 from orchestrator.engine.run import Runner
 from orchestrator.engine.submit import Submitter
+from orchestrator.events.check import examine_goal
+from orchestrator.events.violation import Report
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed, unreachable
 from orchestrator.store.keys import Keys
@@ -141,11 +144,16 @@ class Chordal:
         return Keeper(self.store)
 
     @cached_property
-    def runner(self) -> Runner:
-        """Answers invitations."""
-        return Runner(
+    def committer(self) -> Committer:
+        """Ends leases."""
+        return Committer(
             self.store, self.settings, self.sender, self.slots, self.kinds, self.keeper, self.control.after_end
         )
+
+    @cached_property
+    def runner(self) -> Runner:
+        """Answers invitations."""
+        return Runner(self.store, self.settings, self.kinds, self.keeper, self.slots, self.committer)
 
     @cached_property
     def duties(self) -> Duties:
@@ -228,6 +236,11 @@ class Chordal:
         """What is well and what is not."""
         with self._reachable():
             return Health(self.store, self.settings, self.duties.intervals()).checks()
+
+    def check_history(self, goal: str) -> Report:
+        """What the history and the state of a goal say of the invariants. Raises GoalNotFound."""
+        with self._reachable():
+            return examine_goal(self.store, goal, self.settings.node_retries)
 
     def live_workers(self) -> int:
         """How many workers were heard of within `worker_stale_seconds`."""

@@ -19,7 +19,7 @@ def run(goal: str, queue: str, node: str = "", sent_ms: int | None = None) -> in
 @app.task(name="tasks.node.commit")
 def commit(goal: str, node: str, token: int, nonce: str, output: Any = None, error: str | None = None) -> str:
     """End a lease from outside the worker that took it; returns the verdict: accepted, repeated, fenced, cancelling, gone."""
-    return chordal().runner.commit_for(Lease(goal, node, token, nonce, 0), output, error)
+    return chordal().committer.commit_for(Lease(goal, node, token, nonce, 0), output, error)
 
 
 @app.task(name="tasks.node.plain")

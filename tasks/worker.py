@@ -11,9 +11,9 @@ from typing import Any, Final
 from celery import Celery, bootsteps, signals
 
 from orchestrator.backend import adopt, guard_all
+from orchestrator.engine.commits import Observer
 from orchestrator.engine.jobs import Job
 from orchestrator.engine.registry import REGISTRY
-from orchestrator.engine.run import Observer
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.fleet import Worker
 from orchestrator.store.records import Outcome, Result
@@ -150,10 +150,10 @@ def _take_user_code(sender: str, instance: Any, **_: Any) -> None:
     for module in REGISTRY.imported:
         adopt(app, module)
     guard_all(app, chordal())
-    runner = chordal().runner
-    runner.name = sender
+    committer = chordal().committer
+    committer.name = sender
     events = RunOnEvents(app, sender)
-    runner.observer = Observer(events.started, events.ended, events.flush)
-    runner.keeper.watchers.append(lambda _now: events.flush())  # a long node shows before it ends
+    committer.observer = Observer(events.started, events.ended, events.flush)
+    committer.keeper.watchers.append(lambda _now: events.flush())  # a long node shows before it ends
     app.set_current()
     app.set_default()

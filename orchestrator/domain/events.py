@@ -5,6 +5,8 @@ Every script appends its events in the step that changes the state, so the strea
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -32,8 +34,8 @@ class EventType(StrEnum):
     GOAL_DONE = "goal.done", "Every node ended and no failure was left unhandled."
     GOAL_FAILED = "goal.failed", "Every node ended and at least one failure was left unhandled. data: reason"
     GOAL_CANCELLED = "goal.cancelled", "The cancellation is complete. data: reason"
-    NODE_CLAIMED = "node.claimed", "A worker holds the node's lease."
-    NODE_DONE = "node.done", "The output is committed. At most once a node."
+    NODE_CLAIMED = "node.claimed", "A worker holds the node's lease. data: place, in its lane"
+    NODE_DONE = "node.done", "The output is committed. At most once a node. data: digests, if they are recorded"
     NODE_FAILED = "node.failed", "The attempts are used up. data: reason, error"
     NODE_RETRY = "node.retry", "An attempt failed; another follows. data: reason, error"
     NODE_WAITING = "node.waiting", "The node is parked and holds no worker. data: reason"
@@ -62,6 +64,24 @@ class Event:
     token: int | None = None
     worker: str = ""
     data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_stream(cls, goal: str, name: str, fields: Mapping[str, str]) -> Self:
+        """The event that an entry of a goal's stream stands for; `name` is the entry's id, which begins with its time."""
+        attempt, token = fields.get("attempt"), fields.get("token")
+        raw = fields.get("data")
+        data = json.loads(raw) if raw else {}
+        return cls(
+            id=name,
+            at=int(name.partition("-")[0]) / 1000,
+            type=fields["type"],
+            goal=goal,
+            node=fields.get("node", ""),
+            attempt=int(attempt) if attempt else None,
+            token=int(token) if token else None,
+            worker=fields.get("worker", ""),
+            data=data if isinstance(data, dict) else {"value": data},
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The event as the CLI and the API print it."""

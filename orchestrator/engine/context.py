@@ -12,8 +12,8 @@ _CURRENT: ContextVar[Lease | None] = ContextVar("chordal_lease", default=None)
 def current() -> Lease | None:
     """The lease under which the calling function runs, or None outside a node.
 
-    Its `token` rises with every claim of the goal: a system that remembers the highest token it has seen can refuse an
-    older writer. `goal` and `node` together make an idempotency key.
+    Its `token` rises along every path of the plan and with every attempt of a node: a system that remembers the highest
+    token it has seen from these can refuse an older writer. `goal` and `node` together make an idempotency key.
     """
     return _CURRENT.get()
 

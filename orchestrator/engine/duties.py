@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PER_GOAL: Final = 200
 """Leases and timers that one look at one goal handles."""
+PUBLISH_SECONDS: Final = 10.0
+"""How often slots are published that have not changed; they expire after a minute."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Duties:
     _sweep_cursor: int = 0
     _last_reap: float = 0.0
     _grace_until: float = 0.0
+    _published: tuple[dict[str, int], float] = field(default_factory=lambda: ({}, 0.0))
     names: Mapping[str, Callable[[], str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +134,13 @@ class Duties:
         goals.hasten(waiting)
         return f"{len(waiting)} of {len(page)} goals"
 
+    def _publish(self, slots: Mapping[str, int]) -> None:
+        """Publish the slots where they have changed, and now and then before they expire."""
+        published, at = self._published
+        if slots != published or time.monotonic() - at >= PUBLISH_SECONDS:
+            self.store.fleet.publish_slots(slots)
+            self._published = dict(slots), time.monotonic()
+
     def scan(self) -> str:
         """Heartbeats: forget workers that were silent too long, publish how many slots the others have."""
         fleet = self.store.fleet
@@ -145,5 +155,5 @@ class Duties:
                 continue
             alive += 1
             slots.update(dict.fromkeys(heartbeat.worker.queues, heartbeat.worker.slots))
-        fleet.publish_slots({**slots, "*": 1})
+        self._publish({**slots, "*": 1})
         return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}"

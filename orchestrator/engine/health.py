@@ -27,7 +27,7 @@ class Health:
 
     def checks(self) -> list[Check]:
         """Every check, in the order in which one would look."""
-        return [*self._redis(), *self._beat(), *self._workers()]
+        return [*self._redis(), *self._beat(), *self._workers(), *self._poison()]
 
     def _redis(self) -> Iterator[Check]:
         fleet = self._store.fleet
@@ -76,3 +76,14 @@ class Health:
             yield Check(f"worker {worker.name}", fine, detail, "" if fine else "it is dead or stands still")
         remedy = "" if live else "start `celery -A orchestrator worker`, or `chordal up`"
         yield Check("workers", live > 0, f"{live} alive", remedy)
+
+    def _poison(self) -> Iterator[Check]:
+        found = self._store.fleet.poison()
+        if not found:
+            return
+        newest = found[0]
+        age = (self._store.fleet.clock_ms() - int(newest["at_ms"])) / 1000
+        yield Check(
+            "poison messages", None, f"{len(found)} set aside, the newest {age:.0f} s ago: {newest['reason']}",
+            f"look at them with LRANGE {self._store.keys.poison} 0 -1, find who sent them, then DEL the list",
+        )  # fmt: skip

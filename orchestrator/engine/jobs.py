@@ -12,7 +12,8 @@ from typing import Any
 from orchestrator.domain.condition import Condition
 from orchestrator.engine.ends import End, HandBack
 from orchestrator.engine.leases import Held
-from orchestrator.store.records import Claimed
+from orchestrator.engine.upstream import Upstream
+from orchestrator.store.records import Claimed, Result
 
 
 @dataclass(eq=False, slots=True)
@@ -22,7 +23,12 @@ class Job:
     claimed: Claimed
     spec: dict[str, Any]
     held: Held
+    upstream: Upstream
     end: End | None = None
+    result: Result | None = None
+    """The commit that the end asks for, once it is made."""
+    ahead: bool = False
+    """It runs under the lease of the node that it follows, and is not claimed yet."""
     seconds: float = 0.0
     message_is_out: bool = False
     """The message that a park waits for was sent by someone else."""
@@ -34,13 +40,20 @@ class Job:
 
 
 class Pack:
-    """Claimed nodes that run one after the other; the watcher may take those that have not started."""
+    """Nodes that run one after the other and are committed together.
+
+    The worker goes through them; meanwhile the watcher may take those that have not started, or commit those that have
+    ended. `lock` is held by whoever changes what the pack holds.
+    """
 
     def __init__(self, jobs: list[Job]) -> None:
         self.jobs = jobs
         self.started = 0.0
+        self.following: Job | None = None
+        """The node that runs ahead at this moment."""
+        self.lock = threading.Lock()
         self._waiting = deque(jobs)
-        self._lock = threading.Lock()
+        self._closed = False
 
     def keep_short(self, short: Callable[[Job], bool]) -> None:
         """Of work not known to be short only the first is run, the rest goes back with the commit."""
@@ -52,13 +65,31 @@ class Pack:
 
     def next(self) -> Job | None:
         """The job to run now, or None."""
-        with self._lock:
+        with self.lock:
             self.started = time.monotonic()
             return self._waiting.popleft() if self._waiting else None
 
+    def follow(self, job: Job) -> bool:
+        """A node runs ahead; False where it must not, because the nodes before it were committed meanwhile."""
+        with self.lock:
+            if self._closed:
+                return False
+            self.started, self.following = time.monotonic(), job
+            self.jobs.append(job)
+            return True
+
+    def followed(self) -> None:
+        """The node that ran ahead has ended."""
+        with self.lock:
+            self.following = None
+
+    def close(self, current: Job) -> None:
+        """By the holder of the lock: every node but the current one is committed, and none follows any more."""
+        self.jobs, self.following, self._closed = [current], None, True
+
     def take_waiting(self) -> list[Job]:
         """Every job that has not started; it will not start here."""
-        with self._lock:
+        with self.lock:
             taken = list(self._waiting)
             self._waiting.clear()
             self.jobs = [job for job in self.jobs if job not in taken]

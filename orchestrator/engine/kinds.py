@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orchestrator.domain.dag import POSITIONAL, NodeKind
 from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
+from orchestrator.domain.lease import Lease
 from orchestrator.domain.refs import references, resolve
 from orchestrator.domain.states import GOAL_TERMINAL, GoalState
 from orchestrator.engine.context import running
@@ -19,11 +20,14 @@ from orchestrator.engine.expand import Expander
 from orchestrator.engine.payload import Payloads
 from orchestrator.engine.registry import Registry
 from orchestrator.engine.submit import Parent, Submitter
+from orchestrator.engine.upstream import Upstream
 from orchestrator.store.records import Claimed
 from orchestrator.store.store import Store
 
 CHILD_CHECK_SECONDS: Final = 10.0
 TASK_RESEND_SECONDS: Final = 30.0
+REMOVING: Final = "removing"
+"""What a goal that is being removed is building."""
 
 
 @dataclass(slots=True)
@@ -41,38 +45,34 @@ class Kinds:
     retry: Callable[[str], str]
     """Runs the failed nodes of a goal again: for a sub-goal whose node is retried."""
 
-    def run(self, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+    def upstream(self, lease: Lease) -> Upstream:
+        """What a node can read."""
+        return Upstream(self.store, self.payloads, lease)
+
+    def run(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
         """Run a node to its End. Raises what the user's function raises, and BadReference."""
         if claimed.resume.startswith("="):
             return Done(json.loads(claimed.resume[1:] or "null"))  # the answer that it waited for
         kind = spec.get("kind") or ("python" if spec.get("call") else None)
         if kind is None:
             return Done({"title": spec.get("title", "")})
-        return _RUNNERS[NodeKind(kind)](self, claimed, spec)
-
-    def inputs(self, goal: str, spec: Mapping[str, Any]) -> dict[str, Any]:
-        """The node's inputs with the upstream outputs in place."""
-        inputs = spec.get("inputs") or {}
-        if spec.get("_literal"):
-            return dict(inputs)
-        names = list(dict.fromkeys(references(inputs)))
-        return dict(resolve(inputs, self.outputs(goal, names))) if names else dict(inputs)
+        return _RUNNERS[NodeKind(kind)](self, claimed, spec, upstream)
 
     def outputs(self, goal: str, nodes: list[str]) -> dict[str, Any]:
-        """The outputs of nodes by their ids."""
+        """The outputs of nodes of another goal, or of a map's items, by their ids."""
         stored = self.store.nodes.outputs(goal, nodes)
         return {node: self.payloads.unpack(text) for node, text in zip(nodes, stored, strict=True)}
 
 
-def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
     lease = claimed.lease
     try:
         known = self.registry.get(spec["call"])
     except UnknownFunction as error:
         return Failed("unknown function", str(error), final=True)
-    arguments = self.inputs(lease.goal, spec)
+    arguments = upstream.inputs(spec)
     if known.wants_upstream and not spec.get("inputs"):
-        arguments = {"upstream": self.outputs(lease.goal, self.store.nodes.parents(lease.goal, lease.node))}
+        arguments = {"upstream": upstream.of_parents()}
     with running(lease):
         try:
             return Done(known.function(**arguments))
@@ -82,8 +82,8 @@ def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
             return failed_by(error)
 
 
-def _wait(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
-    inputs = self.inputs(claimed.lease.goal, spec)
+def _wait(_: Kinds, __: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+    inputs = upstream.inputs(spec)
     if "signal" in inputs:
         return _until_woken(f"signal:{inputs['signal']}", spec)
     seconds = inputs["seconds"]
@@ -94,7 +94,7 @@ def _wait(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
     return Parked("timer", "done", float(seconds), {"waited_seconds": seconds})
 
 
-def _approval(_: Kinds, __: Claimed, spec: Mapping[str, Any]) -> End:
+def _approval(_: Kinds, __: Claimed, spec: Mapping[str, Any], ___: Upstream) -> End:
     return _until_woken("approval", spec)
 
 
@@ -104,19 +104,21 @@ def _until_woken(reason: str, spec: Mapping[str, Any]) -> Parked:
     return Parked(reason, "failed", limit, failure=late)
 
 
-def _task(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+def _task(_: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
     # The node parks first and the message goes out when that is committed (`after_park`), so the task cannot start before
     # its node waits for it. Should the message be lost, the timer sends it again, each time a little later.
     sent = int(claimed.resume.partition(":")[2] or 0) if claimed.resume else 0
-    self.inputs(claimed.lease.goal, spec)
+    upstream.inputs(spec)
     return Parked("task", "ready", TASK_RESEND_SECONDS * 2.0 ** min(sent, 7), resume=f"task:{sent + 1}")
 
 
-def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
+def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
     lease = claimed.lease
     child = child_id(lease.goal, lease.node)
     parent = Parent(lease.goal, lease.node, self.store.goals.field(lease.goal, "created") or "")
-    owner, node, run, state = self.store.goals.fields(child, "parent", "parent_node", "parent_run", "state")
+    owner, node, run, state, building = self.store.goals.fields(
+        child, "parent", "parent_node", "parent_run", "state", "building"
+    )
     if state is not None and (owner, node) != (parent.goal, parent.node):
         return Failed("bad input", f"the sub-goal would be called {child!r}, and another goal is", final=True)
     if state is not None and run != parent.run:
@@ -124,8 +126,8 @@ def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
         self.cancel(child, "its parent is gone")
         self.store.goals.remove(child)
         state = None
-    if state is None:
-        return _start_child(self, claimed, spec, child, parent)
+    if state is None or building not in (None, REMOVING):  # half-stored: whoever began may be gone
+        return _start_child(self, lease, spec, upstream, child, parent)
     if state == GoalState.FAILED and lease.attempt > 1 and not claimed.resume:
         self.retry(child)  # this is a retry of the node: what failed below it runs again
     elif _ended(state):
@@ -133,9 +135,10 @@ def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
     return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
 
 
-def _start_child(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], child: str, parent: Parent) -> End:
-    lease = claimed.lease
-    document = spec.get("goal") or self.inputs(lease.goal, spec)["goal"]
+def _start_child(
+    self: Kinds, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, child: str, parent: Parent
+) -> End:
+    document = spec.get("goal") or upstream.inputs(spec)["goal"]
     try:
         limits = {"deadline_seconds": spec["timeout_seconds"]} if "timeout_seconds" in spec else {}
         self.submitter.submit({**limits, **document, "goal_id": child}, parent)
@@ -156,8 +159,8 @@ def _child_ended(self: Kinds, child: str, state: GoalState) -> End:
     return Done({"goal_id": child, "outputs": self.outputs(child, sorted(leaves))})
 
 
-def _map(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
-    items = self.inputs(claimed.lease.goal, spec)["items"]
+def _map(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+    items = upstream.inputs(spec)["items"]
     if not isinstance(items, list):
         return Failed("bad input", f"inputs.items must be a list, got {type(items).__name__}", final=True)
     expander = Expander(self.store, self.sender, self.slots)
@@ -171,11 +174,11 @@ def _map(self: Kinds, claimed: Claimed, spec: Mapping[str, Any]) -> End:
     if not items:
         return Done([])
     rest = {name: value for name, value in (spec.get("inputs") or {}).items() if name != "items"}
-    expander.expand(claimed.lease, spec, items, resolve(rest, self.outputs(claimed.lease.goal, list(references(rest)))))
+    expander.expand(claimed.lease, spec, items, resolve(rest, upstream.outputs(references(rest))))
     return Parked("items", "ready")
 
 
-_RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any]], End]]] = {
+_RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any], Upstream], End]]] = {
     NodeKind.PYTHON: _python,
     NodeKind.WAIT: _wait,
     NodeKind.APPROVAL: _approval,
@@ -199,7 +202,7 @@ def after_park(kinds: Kinds, claimed: Claimed, spec: Mapping[str, Any], parked: 
     """What follows once a park is committed: the user's message goes out, or a child that ended first is noticed."""
     lease = claimed.lease
     if parked.reason == "task":
-        inputs = kinds.inputs(lease.goal, spec)
+        inputs = kinds.upstream(lease).inputs(spec)
         args = inputs.pop(POSITIONAL, [])
         limit = spec.get("timeout_seconds")
         kinds.sender.start(
@@ -221,4 +224,4 @@ def failure_of(error: BaseException) -> Failed:
 
 def decode_spec(text: str) -> dict[str, Any]:
     """A stored specification."""
-    return dict(json.loads(text))
+    return {} if text == "{}" else dict(json.loads(text))

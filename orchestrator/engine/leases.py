@@ -60,11 +60,11 @@ class Keeper:
     watchers: list[Callable[[float], None]] = field(default_factory=list)
     """Called at every watch with the monotonic time, while any lease is held."""
 
-    def hold(self, lease: Lease, lease_ms: int) -> Held:
-        """Keep a lease alive from now on."""
+    def hold(self, lease: Lease, lease_ms: int, thread: int | None = None) -> Held:
+        """Keep a lease alive from now on, for the work of this thread or of the given one."""
         if self._pid != os.getpid():
             self._start()
-        held = Held(lease, lease_ms, time.monotonic(), threading.get_ident())
+        held = Held(lease, lease_ms, time.monotonic(), threading.get_ident() if thread is None else thread)
         self._held[lease.goal, lease.node] = held
         if not self._busy.is_set():
             self._busy.set()

@@ -77,7 +77,7 @@ class Reader:
         raw = self._store.goals.events(goal, after, limit, int(block_seconds * 1000))
         if not raw:
             self._store.goals.record(goal)
-        return [_event(goal, name, fields) for name, fields in raw]
+        return [Event.from_stream(goal, name, fields) for name, fields in raw]
 
     def _times(self, goal: str) -> Mapping[str, dict[str, Any]]:
         """When each node was last claimed and ended, and by whom: from the events, which hold it anyway."""
@@ -131,23 +131,6 @@ def _node(
         started=times.get("started"),
         ended=times.get("ended"),
         worker=times.get("worker"),
-    )
-
-
-def _event(goal: str, name: str, fields: Mapping[str, str]) -> Event:
-    def number(field: str) -> int | None:
-        return int(fields[field]) if fields.get(field) else None
-
-    return Event(
-        id=name,
-        at=_seconds(name),
-        type=fields["type"],
-        goal=goal,
-        node=fields.get("node", ""),
-        attempt=number("attempt"),
-        token=number("token"),
-        worker=fields.get("worker", ""),
-        data=json.loads(fields["data"]) if fields.get("data") else {},
     )
 
 

@@ -101,7 +101,6 @@ class Submitter:
             encode.digest(goal),
             record,
             encode.rows(goal),
-            nonce=secrets.token_hex(8),
             building_ttl_ms=int(settings.building_ttl_seconds * 1000),
             slots=self._slots.json(),
             deadline_ms=None if goal.deadline_seconds is None else int(goal.deadline_seconds * 1000),

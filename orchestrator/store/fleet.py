@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.store.keys import Keys
+
+POISON_KEPT: Final = 100
+"""Unreadable messages that are kept; older ones go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,17 @@ class Heartbeat:
 
     worker: Worker
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One run of a beat duty."""
+
+    seconds: float
+    """How long it took."""
+    interval_seconds: float
+    """How often it should run."""
+    note: str
 
 
 class FleetStore:
@@ -77,6 +91,18 @@ class FleetStore:
             found.append(Heartbeat(Worker(**(record | {"queues": tuple(record["queues"])})), at))
         return sorted(found, key=lambda heartbeat: heartbeat.worker.name)
 
+    def set_aside(self, reason: str, message: Mapping[str, str]) -> None:
+        """Keep a broker message that cannot be read, with the reason, where a person finds it."""
+        record = json.dumps({"at_ms": self.clock_ms(), "reason": reason, **message})
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.lpush(self._keys.poison, record)
+            pipe.ltrim(self._keys.poison, 0, POISON_KEPT - 1)
+            pipe.execute()
+
+    def poison(self) -> list[dict[str, Any]]:
+        """The messages that were set aside, the newest first."""
+        return [json.loads(raw) for raw in self._client.lrange(self._keys.poison, 0, -1)]
+
     def publish_slots(self, slots: Mapping[str, int]) -> None:
         """Let every process know how many nodes can run at once, by queue."""
         self._client.set(self._keys.slots, json.dumps(dict(slots), sort_keys=True), ex=60)
@@ -86,10 +112,19 @@ class FleetStore:
         value = self._client.get(self._keys.slots)
         return None if value is None else str(value)
 
-    def tick(self, duty: str, seconds: float, interval_seconds: float, note: str) -> None:
-        """Record that a beat duty ran, how long it took and how often it should."""
-        tick = {"at_ms": self.clock_ms(), "seconds": round(seconds, 6), "interval": interval_seconds, "note": note}
-        self._client.hset(self._keys.ticks, duty, json.dumps(tick))
+    def record_ticks(self, ticks: Mapping[str, Tick]) -> None:
+        """Record that beat duties ran."""
+        at_ms = self.clock_ms()
+        records = {
+            duty: {
+                "at_ms": at_ms,
+                "seconds": round(tick.seconds, 6),
+                "interval": tick.interval_seconds,
+                "note": tick.note,
+            }
+            for duty, tick in ticks.items()
+        }
+        self._client.hset(self._keys.ticks, mapping={duty: json.dumps(record) for duty, record in records.items()})
 
     def ticks(self) -> dict[str, dict[str, Any]]:
         """The last tick of each duty."""

@@ -15,10 +15,12 @@ from orchestrator.store.scripts import Scripts
 PIECE: Final = 1000
 """Nodes that one script stores, cancels or removes."""
 PIECES_IN_FLIGHT: Final = 8
+UNSEALED_MS: Final = 86_400_000
+"""The record of a goal that nobody went on storing goes by itself after this long, should beat not know of it."""
 
 
 class SubmissionLost(ChordalError):
-    """The half-stored goal was removed or taken over while it was being stored. Submit it again."""
+    """The half-stored goal was removed while it was being stored. Submit it again."""
 
 
 class GoalStore:
@@ -45,32 +47,32 @@ class GoalStore:
         self._client.set(self._keys.idempotency(owner, key), f"{goal} stored", xx=True, keepttl=True)
 
     def submit(
-        self, goal: str, digest: str, record: Mapping[str, str | int], rows: Iterable[NodeRow], *, nonce: str,
+        self, goal: str, digest: str, record: Mapping[str, str | int], rows: Iterable[NodeRow], *,
         building_ttl_ms: int, slots: str, deadline_ms: int | None = None, state: str = "RUNNING",
         now_ms: int | None = None,
     ) -> list[Invitation]:  # fmt: skip
         """Store a goal in bounded pieces and start it; it is visible only when it is whole.
 
-        Storing the same goal (same digest) again changes nothing. Raises GoalExists for other content under the same id
-        and SubmissionLost if the pieces were removed meanwhile.
+        Storing the same goal (same digest) again changes nothing, and submissions of it at the same time help each other.
+        Raises GoalExists for other content under the same id and SubmissionLost if the pieces were removed meanwhile.
         """
         time = _time(now_ms)
         pair = self._keys.pair(goal)
-        self.expect(goal, building_ttl_ms, now_ms)
         fields = [item for field in record.items() for item in field]
-        opened = self._scripts.run("submit_open", pair, (time, digest, nonce, *fields))
+        opened = self._scripts.run("submit_open", pair, (time, digest, UNSEALED_MS, *fields))
         if opened == "exists":
             return []
         if opened != "opened":
             raise GoalExists(
                 f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out"
             )
+        self.expect(goal, building_ttl_ms, now_ms)
         total, roots, lined = 0, 0, []
         replies: list[Future[Any]] = []
         # One piece is on its way to Redis while the next is made.
         with ThreadPoolExecutor(1, "chordal-submit") as wire:
             for piece in _chunks(rows, PIECE):
-                args: list[Any] = [time, nonce]
+                args: list[Any] = [time, digest]
                 for row in piece:
                     args += row.args()
                     total += 1
@@ -81,16 +83,16 @@ class GoalStore:
                 if len(replies) > PIECES_IN_FLIGHT:
                     replies[-PIECES_IN_FLIGHT].result()
         if any(reply.result() != "stored" for reply in replies):
-            return self._taken_over(goal, digest)
+            return self._sealed_by_another(goal, digest)
         deadline = "" if deadline_ms is None else deadline_ms
-        seal = (time, nonce, total, roots, slots, self._dispatch_ms, deadline, state, *lined)
+        seal = (time, digest, total, roots, slots, self._dispatch_ms, deadline, state, *lined)
         outcome, out = self._scripts.run("submit_seal", pair, seal)
-        return self._taken_over(goal, digest) if outcome == "stale" else invitations(goal, out)
+        return self._sealed_by_another(goal, digest) if outcome == "stale" else invitations(goal, out)
 
-    def _taken_over(self, goal: str, digest: str) -> list[Invitation]:
-        """Someone else stores the same document now and will start it, or the goal was removed."""
+    def _sealed_by_another(self, goal: str, digest: str) -> list[Invitation]:
+        """Another submission of the same document was first, or the goal was removed."""
         known, building = self._client.hmget(self._keys.goal(goal), "digest", "building")
-        if known == digest and building != "removing":
+        if known == digest and building is None:
             return []
         raise SubmissionLost(f"goal {goal!r} was removed while it was being stored; submit it again")
 

@@ -113,6 +113,13 @@ CATALOGUE: Final = (
         "Worker to the JSON of its last heartbeat.",
     ),
     KeySpec("fleet:slots", "string", "beat", "60 s", "JSON: slots of the live fleet by queue."),
+    KeySpec(
+        "fleet:poison",
+        "list",
+        "workers",
+        "the newest 100",
+        "JSON of broker messages that could not be read: reason, body, headers, when.",
+    ),
     KeySpec("beat:ticks", "hash", "beat", "none, one field a duty", "Duty to the JSON of its last tick."),
     KeySpec("redbeat:*", "hash, zset, string", "celery-redbeat", "by redbeat", "The beat schedule and its lock."),
     KeySpec(
@@ -174,6 +181,11 @@ class Keys:
     def slots(self) -> str:
         """Slots of the live fleet by queue."""
         return f"{self.prefix}fleet:slots"
+
+    @property
+    def poison(self) -> str:
+        """Broker messages that could not be read."""
+        return f"{self.prefix}fleet:poison"
 
     @property
     def ticks(self) -> str:

@@ -8,7 +8,17 @@ from typing import Any
 
 from orchestrator.domain.lease import Lease
 from orchestrator.store.keys import Keys
-from orchestrator.store.records import Claimed, Invitation, NodeRow, Reaped, Result, Step, Verdict, invitations
+from orchestrator.store.records import (
+    Claimed,
+    Follower,
+    Invitation,
+    NodeRow,
+    Reaped,
+    Result,
+    Step,
+    Verdict,
+    invitations,
+)
 from orchestrator.store.scripts import Scripts
 
 
@@ -37,15 +47,22 @@ class NodeStore:
 
     def commit(
         self, goal: str, results: Sequence[Result], *, worker: str, nonce: str, lease_ms: int, slots: str,
-        queue: str = "default", most: int = 0, now_ms: int | None = None,
+        queue: str = "default", most: int = 0, look_ahead: int = 0, version: str = "", now_ms: int | None = None,
     ) -> Step:  # fmt: skip
-        """End leases, propagate, and claim up to `most` nodes of `queue` in the same step."""
+        """End leases, propagate, and claim up to `most` nodes of `queue` in the same step.
+
+        A claimed node that is alone comes with up to `look_ahead` followers. Results of followers that ran ahead stand behind
+        that of the node they follow, with the `version` of the plan that came with it.
+        """
         args: list[Any] = [
-            _time(now_ms), worker, nonce, lease_ms, queue, most, slots, self._dispatch_ms, len(results),
+            _time(now_ms), worker, nonce, lease_ms, queue, most, slots, self._dispatch_ms, look_ahead, version,
+            len(results),
         ]  # fmt: skip
         for result in results:
-            lease = result.lease
-            args += (lease.node, lease.token, lease.nonce, result.outcome.value, result.body, result.extra)
+            lease, mark = result.lease, "+" if result.ahead else ""
+            args += (
+                lease.node, lease.token, lease.nonce, mark + result.outcome.value, result.body, result.extra, result.data,
+            )  # fmt: skip
         status, verdicts, claims, out, more = self._scripts.run("commit", self._keys.pair(goal), args)
         judged = [Verdict(verdict) for verdict in verdicts]
         return Step(status, judged, _claims(goal, nonce, claims), invitations(goal, out), bool(more))
@@ -146,6 +163,16 @@ def _time(now_ms: int | None) -> int | str:
 
 def _claims(goal: str, nonce: str, raw: Sequence[Sequence[Any]]) -> list[Claimed]:
     return [
-        Claimed(Lease(goal, node, int(token), nonce, int(attempt)), int(lease_ms), int(failures), spec or "{}", resume)
-        for node, token, attempt, lease_ms, failures, spec, resume in raw
+        Claimed(
+            Lease(goal, node, int(token), nonce, int(attempt)), int(lease_ms), int(failures), spec or "{}", resume,
+            _followers(goal, nonce, int(token), line) if line else (), version,
+        )
+        for node, token, attempt, lease_ms, failures, spec, resume, line, version in raw
+    ]  # fmt: skip
+
+
+def _followers(goal: str, nonce: str, token: int, raw: Sequence[Sequence[Any]]) -> list[Follower]:
+    return [
+        Follower(Lease(goal, node, token + index, nonce, 1), spec or "{}", json.loads(parents) if parents else ())
+        for index, (node, spec, parents) in enumerate(raw, start=1)
     ]

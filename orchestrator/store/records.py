@@ -53,6 +53,15 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class Follower:
+    """A node that waits for the claimed one alone. Its lease is valid once its parent is committed."""
+
+    lease: Lease
+    spec: str
+    parents: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A node that this worker may run now."""
 
@@ -64,6 +73,10 @@ class Claimed:
     """The node's JSON, without its id and without defaults."""
     resume: str
     """What woke it, JSON, when it had parked; else empty."""
+    followers: Sequence[Follower] = ()
+    """Nodes that may run right behind it before it is committed, in their order."""
+    version: str = ""
+    """Of the plan, at the claim."""
 
 
 class Outcome(StrEnum):
@@ -74,6 +87,8 @@ class Outcome(StrEnum):
     RETRY = "retry"
     PARK = "park"
     RELEASE = "release"
+    RUNNING = "running"
+    """No end: a node that runs ahead takes longer than was thought, and is to be claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,10 @@ class Result:
     outcome: Outcome
     body: str = ""
     extra: str | int = ""
+    data: str = ""
+    """JSON for the event of a `done`."""
+    ahead: bool = False
+    """It ran before its parent, the result before this one, was committed."""
 
 
 class Verdict(StrEnum):
@@ -92,6 +111,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     REPEATED = "repeated"  # this lease committed before: a reply was lost and the call sent again
     FENCED = "fenced"  # the lease is no longer the node's
+    UNCLAIMED = "unclaimed"  # it ran ahead and could not be claimed then: it runs again
     CANCELLING = "cancelling"
     GONE = "gone"  # the goal was removed
 

@@ -145,7 +145,7 @@ def test_a_commit_that_was_on_its_way_is_refused(crew: Crew) -> None:
     crew.work()
     assert crew.states() == {"a": "CANCELLED"}
     assert crew.output("a") is None
-    assert crew.runner.finish(seen[0], Done("later"), None) is Verdict.FENCED
+    assert crew.committer.finish(seen[0], Done("later"), None) is Verdict.FENCED
 
 
 def test_the_door_says_what_happened(crew: Crew) -> None:

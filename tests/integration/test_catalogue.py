@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.engine.ends import Done
-from orchestrator.store.fleet import Worker
+from orchestrator.store.fleet import Tick, Worker
 from orchestrator.store.keys import CATALOGUE, KeySpec
 from orchestrator.store.store import Store
 from support.crew import Crew
@@ -68,14 +68,15 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     crew, seen = Crew(store, tmp_path), Seen(store)
     store.fleet.beat(Worker("w@host", 1, 2, ("default", "gpu"), "prefork", 0.0))
     crew.duties.scan()
-    store.fleet.tick("reap", 0.1, 1.0, "")
+    store.fleet.set_aside("it is no message", {"body": "x"})
+    store.fleet.record_ticks({"reap": Tick(0.1, 1.0, "")})
     everything(crew)
     seen.look()
     step = store.nodes.claim(
         "g", "default", worker="w", nonce="n", lease_ms=60_000, most=1, slots="{}", hint="plain"
     )  # fmt: skip
     seen.look()
-    crew.runner.finish(step.claims[0].lease, Done({"title": "t"}), None)
+    crew.committer.finish(step.claims[0].lease, Done({"title": "t"}), None)
     crew.control.signal("g", "s", {"level": 1})
     for _ in range(40):
         if not crew.mail.invitations:
@@ -86,7 +87,7 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     outcome, task, _ = store.nodes.begin("g", "task", 1, worker="celery", nonce="n", lease_ms=60_000)
     assert task is not None, outcome
     seen.look()
-    crew.runner.finish(task, Done(1), None)
+    crew.committer.finish(task, Done(1), None)
     crew.patcher.apply("g", {"drop_nodes": ["dropped"], "add_nodes": [{"id": "new"}]})
     crew.control.approve("g", "asks")
     crew.work()

@@ -13,7 +13,7 @@ OUTCOMES = ["done", "failed", "retry", "park", "release"]
 BODY: dict[str, tuple[str, str | int]] = {
     "park": ('{"reason":"approval","then":"ready"}', ""),
     "retry": ("{}", 10),
-    "failed": ("{}", ""),
+    "failed": ('{"reason":"error","error":"boom"}', ""),
 }
 
 

@@ -30,11 +30,11 @@ def refused_operations(sim: Sim, crew: Crew, lease: Lease) -> dict[str, Callable
     """A call of each operation that may not run when memory is full."""
     run, pair = crew.store.goals._scripts.run, crew.store.keys.pair
     return {
-        "submit_open": lambda: run("submit_open", pair("new"), (sim.now, "d", "n")),
+        "submit_open": lambda: run("submit_open", pair("new"), (sim.now, "d", 60_000)),
         "submit_piece": lambda: run(
-            "submit_piece", pair("half"), (sim.now, "n", "a", "{}", "", "", 0, "", 0, "", "", "")
+            "submit_piece", pair("half"), (sim.now, "d", "a", "{}", "", "", 0, "", 0, "", "", "")
         ),
-        "submit_seal": lambda: run("submit_seal", pair("half"), (sim.now, "n", 0, 0, SLOTS, 2000, "", "RUNNING")),
+        "submit_seal": lambda: run("submit_seal", pair("half"), (sim.now, "d", 0, 0, SLOTS, 2000, "", "RUNNING")),
         "claim": sim.claim,
         "begin": lambda: sim.begin("task"),
         "expand": lambda: sim.expand(lease, ["map.0"]),
@@ -61,7 +61,7 @@ def test_when_memory_is_full_what_grows_is_refused_whole_and_what_relieves_goes_
     sim.park(sim.take("asks"), "approval")
     sim.park(sim.take("task"), "task")
     runs, _ = sim.take("runs"), sim.take("lost")
-    store.goals._scripts.run("submit_open", store.keys.pair("half"), (sim.now, "d", "n"))
+    store.goals._scripts.run("submit_open", store.keys.pair("half"), (sim.now, "d", 60_000))
 
     calls = refused_operations(sim, crew, expanding)
     assert set(calls) == set(OPERATIONS) - RELIEVING, "every operation is in this test"

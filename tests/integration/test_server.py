@@ -12,13 +12,14 @@ import pytest
 import orchestrator.store
 from orchestrator.domain.validate import read_goal
 from orchestrator.engine import encode
+from orchestrator.events.stored import read_state
 from orchestrator.store.goals import PIECE
 from orchestrator.store.keys import Keys
 from orchestrator.store.records import Verdict
 from orchestrator.store.scripts import OPERATIONS, RELIEVING, Scripts, source
 from orchestrator.store.store import Store
 from support.crew import Crew
-from support.invariants import broken, picture, unknown_keys
+from support.invariants import broken, unknown_keys
 from support.servers import Server, server
 from support.sim import LEASE_MS, Sim, document
 
@@ -113,13 +114,13 @@ def test_a_killed_server_comes_back_with_everything(own_server: Server) -> None:
     sim.park(sim.take("parked"), "approval")
     sim.park(sim.take("timer"), "timer", "done", 100)
     sim.wake("", "signal:s", "done", "1", keep=True)
-    before, history, keys = picture(store, "g"), sim.events(), sorted(store.client.scan_iter("*"))
+    before, history, keys = read_state(store, "g"), sim.events(), sorted(store.client.scan_iter("*"))
 
     own_server.stop(signal.SIGKILL)
     own_server.start()
     store = Store(own_server.url, Keys(), 2000)
     sim.store = store
-    assert picture(store, "g") == before
+    assert read_state(store, "g") == before
     assert sim.events() == history
     assert sorted(store.client.scan_iter("*")) == keys
     assert broken(store, "g") == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from orchestrator.beat.scheduler import Scheduler
 
 from orchestrator.domain.lease import Lease
 from orchestrator.embedded.binary import find_server
@@ -96,7 +97,20 @@ def run_a_goal(chordal: Chordal, goal: str) -> None:
     assert chordal.list() == []
 
 
-def test_a_cluster_of_three(servers: list[subprocess.Popen[bytes]]) -> None:
+def beat_ticks(chordal: Chordal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beat takes its lock, does its duties, and gives the lock back."""
+    monkeypatch.setattr("orchestrator.beat.scheduler.connect", lambda: chordal)
+    scheduler = Scheduler(chordal.app, lazy=True)
+    for _ in range(2):
+        scheduler._next_entries = 0.0
+        assert scheduler.tick() >= 0
+    assert scheduler.lock.owned()
+    assert set(chordal.store.fleet.ticks()) == {"reap", "scan", "sweep"}
+    scheduler.close()
+    assert not chordal.store.client.exists("{redbeat}:lock", "redbeat::lock")
+
+
+def test_a_cluster_of_three(servers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ports = [start(servers, Path(folder), "--cluster-enabled", "yes") for _ in range(3)]
         clients: list[Any] = [redis.Redis(port=port, decode_responses=True) for port in ports]
@@ -120,10 +134,11 @@ def test_a_cluster_of_three(servers: list[subprocess.Popen[bytes]]) -> None:
         slots = {int(clients[0].cluster("keyslot", f"dag:{{goal-{index}}}")) * 3 // 16384 for index in range(6)}
         assert len(slots) > 1, "the goals lived on different servers"
         assert sum(client.dbsize() for client in clients) == 0, "and left nothing there"
+        beat_ticks(chordal, monkeypatch)
         chordal.store.close()
 
 
-def test_sentinel_finds_the_master(servers: list[subprocess.Popen[bytes]]) -> None:
+def test_sentinel_finds_the_master(servers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
         master = start(servers, Path(folder))
         port = free_port()
@@ -133,4 +148,5 @@ def test_sentinel_finds_the_master(servers: list[subprocess.Popen[bytes]]) -> No
         until(lambda: answers(port), what="the sentinel")
         chordal = connect(Settings(redis_url=f"sentinel://127.0.0.1:{port}/0?service=state", broker_url="memory://"))
         run_a_goal(chordal, "behind-sentinel")
+        beat_ticks(chordal, monkeypatch)
         chordal.store.close()

@@ -48,7 +48,8 @@ class Crew:
             wired = wiring.Chordal(Settings(data_dir=folder, **settings), app, store.url)
         wired.registry = self.registry = Registry()
         self.payloads, self.submitter, self.control = wired.payloads, wired.submitter, wired.control
-        self.runner, self.duties, self.reopener = wired.runner, wired.duties, wired.reopener
+        self.runner, self.committer = wired.runner, wired.committer
+        self.duties, self.reopener = wired.duties, wired.reopener
         self.patcher = Patcher(store, wired.payloads, self.mail, wired.slots)
         self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young
 

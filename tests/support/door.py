@@ -13,6 +13,7 @@ from orchestrator.domain.errors import GoalNotFound
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import GoalStatus, NodeStatus
+from orchestrator.events.violation import Report
 
 Run = Callable[..., Result]
 """What the fixture `chordal` is."""
@@ -55,6 +56,7 @@ class Door:
         self.calls: list[tuple[Any, ...]] = []
         self.raises: BaseException | None = None
         self.checks: list[Any] = []
+        self.reports: dict[str, Report] = {}
         self.workers = 0
         self.store = SimpleNamespace(goals=SimpleNamespace(spec=lambda _goal, _node: '{"inputs": {"path": "src"}}'))
 
@@ -94,6 +96,12 @@ class Door:
     def doctor(self) -> Sequence[Any]:
         self._note("doctor")
         return self.checks
+
+    def check_history(self, goal: str) -> Report:
+        self._note("check_history", goal)
+        if goal not in self.reports:
+            raise GoalNotFound(f"there is no goal {goal!r}")
+        return self.reports[goal]
 
     def __getattr__(self, name: str) -> Callable[..., str]:
         return lambda *args, **more: self._note(name, *args, **more)

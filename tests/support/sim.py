@@ -70,7 +70,7 @@ class Sim:
     ) -> list[Invitation]:
         """Store and start rows as they are."""
         return self.store.goals.submit(
-            self.goal, digest, {"owner": "me", "version": 1, "events_limit": 1_000_000}, rows, nonce=self.nonce(),
+            self.goal, digest, {"owner": "me", "version": 1, "events_limit": 1_000_000}, rows,
             building_ttl_ms=TTL_MS[3], slots=self.slots, deadline_ms=deadline, state=state, now_ms=self.now,
         )  # fmt: skip
 
@@ -91,11 +91,13 @@ class Sim:
         assert [claimed.lease.node for claimed in claims] == [node], claims
         return claims[0].lease
 
-    def commit(self, *results: Result, most: int = 0, queue: str = "default", worker: str = "w") -> Step:
+    def commit(
+        self, *results: Result, most: int = 0, queue: str = "default", worker: str = "w", **more: Any
+    ) -> Step:  # fmt: skip
         """Commit; the whole answer. Edges that are left over are not settled."""
         return self.store.nodes.commit(
             self.goal, results, worker=worker, nonce=self.nonce(), lease_ms=LEASE_MS, slots=self.slots, queue=queue,
-            most=most, now_ms=self.now,
+            most=most, now_ms=self.now, **more,
         )  # fmt: skip
 
     def end(self, lease: Lease, outcome: str, body: str = "", extra: str | int = "") -> Verdict:

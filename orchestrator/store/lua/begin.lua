@@ -8,7 +8,7 @@
 if not goal_state then return { 'gone' } end
 if cancelling then return { 'CANCELLING' } end
 local node = ARGV[5]
-local record = call('HMGET', task(node), 'state', 'attempt', 'lease', 'token')
+local record = call('HMGET', task(node), 'state', 'attempt', 'lease', 'token', 'lane')
 local mine = (record[4] or '') .. ' ' .. ARGV[3] .. ' '
 if string.sub(call('GET', lock(node)) or '', 1, #mine) == mine then -- the same call again: its answer was lost
   return { 'claimed', record[4], tonumber(record[3] or ARGV[4]) }
@@ -29,6 +29,6 @@ move(node, 'WAITING', 'RUNNING')
 call('HSET', task(node), 'token', token)
 call('SET', lock(node), token .. ' ' .. ARGV[3] .. ' ' .. ARGV[2])
 call('ZADD', LEASES, int(now + lease), node)
-emit('node.claimed', node, record[2], token, ARGV[2], '')
+emit('node.claimed', node, record[2], token, ARGV[2], record[5] and place_in(record[5], node) or '')
 flush()
 return { 'claimed', token, lease }

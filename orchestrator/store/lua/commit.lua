@@ -1,30 +1,34 @@
 -- commit: end the leases a worker shows, propagate what follows, and claim what is next, in one step.
 -- KEYS  1 dag:{goal}   2 task:{goal}
 -- ARGV  1 now   2 worker   3 nonce for the next claims   4 lease ms   5 queue to claim from   6 most (0: claim nothing)
---       7 slots JSON   8 dispatch ms   9 number of results, then for each result:
---       node, token, nonce, outcome, body, extra. By outcome, (body; extra) are
+--       7 slots JSON   8 dispatch ms   9 most followers to tell of   10 version of the plan that nodes ran ahead under
+--       11 number of results, then for each: node, token, nonce, outcome, body, extra, data for the event of a `done`.
+--       A + before the outcome: it ran ahead, behind the result before it (see ahead.lua). By outcome, (body; extra) are
 --         done    (output JSON or ''; ' target target ' whose `when` does not hold, or '')
 --         failed  (failure JSON; the same)
 --         retry   (failure JSON; delay ms)
 --         park    (park JSON {"reason", "then", "output"?, "resume"?}; delay ms or '')
 --         release (what it resumed from, or ''; ''): hand the node back; the attempt does not count
+--         running ('', ''): it runs ahead and takes longer than was thought; claim it
 -- Returns {status, verdicts, claims, invitations, more}: a verdict is 'accepted', 'repeated' (this lease committed before),
---   'fenced' (the lease is not the node's), 'cancelling' or 'gone'; more = 1 if the ripple list needs another script
+--   'fenced' (the lease is not the node's), 'unclaimed' (it ran ahead and may not be claimed now: it runs again),
+--   'cancelling' or 'gone'; more = 1 if the ripple list needs another script
 --@include base
 --@include graph
 --@include finish
 --@include invite
 --@include take
 --@include park
+--@include ahead
 if not goal_state then
   local gone = {}
-  for index = 1, tonumber(ARGV[9]) do gone[index] = 'gone' end
+  for index = 1, tonumber(ARGV[11]) do gone[index] = 'gone' end
   return { 'GONE', gone, {}, {}, 0 }
 end
 local worker, verdicts = ARGV[2], {}
 
-local function apply(node, token, attempt, outcome, body, extra)
-  if outcome == 'done' then complete(node, 'RUNNING', body, extra, attempt, token, worker)
+local function apply(node, token, attempt, outcome, body, extra, data)
+  if outcome == 'done' then complete(node, 'RUNNING', body, extra, attempt, token, worker, data)
   elseif outcome == 'failed' then fail(node, 'RUNNING', body, extra, attempt, token, worker)
   elseif outcome == 'retry' then retry_later(node, body, extra, attempt, token, worker)
   elseif outcome == 'park' then park(node, body, extra, attempt, token, worker)
@@ -44,22 +48,29 @@ local function judge(node, token, nonce)
   return 'fenced'
 end
 
-for index = 1, tonumber(ARGV[9]) do
-  local at = 10 + (index - 1) * 6
-  local node, token, outcome = ARGV[at], ARGV[at + 1], ARGV[at + 3]
-  local verdict = judge(node, token, ARGV[at + 2])
-  verdicts[index] = verdict
-  local attempt = call('HGET', task(node), 'attempt') or ''
-  if verdict == 'accepted' then
-    unlease(node)
-    apply(node, token, attempt, outcome, ARGV[at + 4], ARGV[at + 5])
-  elseif verdict == 'fenced' then
-    emit('node.fenced', node, attempt, token, worker, '')
+expect_ahead(12, tonumber(ARGV[11]), ARGV[10])
+for index = 1, tonumber(ARGV[11]) do
+  local at = 12 + (index - 1) * 7
+  local node, token, nonce = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local follows, outcome = string.match(ARGV[at + 3], '^(%+?)(%l+)$')
+  local verdict, attempt
+  if follows == '+' and start_ahead(node, token, nonce, worker, ARGV[4], outcome) then
+    verdict, attempt = 'accepted', '1'
+  else
+    verdict, attempt = judge(node, token, nonce), call('HGET', task(node), 'attempt') or ''
+    if verdict == 'accepted' and outcome ~= 'running' then unlease(node) end
   end
+  if verdict == 'fenced' then
+    if follows == '+' then verdict = 'unclaimed' else emit('node.fenced', node, attempt, token, worker, '') end
+  elseif verdict == 'accepted' and outcome ~= 'running' then
+    apply(node, token, attempt, outcome, ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+  end
+  verdicts[index] = verdict
 end
 ripple()
+let_go()
 touched[ARGV[5]] = true
-local claims = take(ARGV[5], tonumber(ARGV[6]), '', worker, ARGV[3], ARGV[4])
+local claims = take(ARGV[5], tonumber(ARGV[6]), '', worker, ARGV[3], ARGV[4], tonumber(ARGV[9]))
 flush()
 local more = call('LLEN', RIPPLE) > 0 and 1 or 0
 return { cancelling and 'CANCELLING' or goal_state, verdicts, claims, invitations(ARGV[7], ARGV[8]), more }

@@ -1,8 +1,8 @@
 -- submit_piece: store up to 1,000 nodes of a goal that is being built. Repeating a piece changes nothing.
 -- KEYS  1 dag:{goal}   2 task:{goal}
--- ARGV  1 now   2 submission nonce, then for each node: id, spec JSON, parents JSON, edges, need, open or '', score,
+-- ARGV  1 now   2 digest of the document, then for each node: id, spec JSON, parents JSON, edges, need, open or '', score,
 --       queue or '', lane or '', lease ms or ''
--- Returns 'stored', or 'stale' if this submission no longer holds the goal
+-- Returns 'stored', or 'stale' if no goal of this document is being built (any more)
 --@include base
 if call('HGET', G, 'building') ~= ARGV[2] then return 'stale' end
 -- Nothing runs yet, so writing a node again writes the same; the large hashes are written with one call each.

@@ -1,6 +1,6 @@
 -- submit_seal: make a stored goal visible and start it.
 -- KEYS  1 dag:{goal}   2 task:{goal}
--- ARGV  1 now   2 submission nonce   3 nodes   4 ready nodes   5 slots JSON   6 dispatch ms   7 deadline ms or ''
+-- ARGV  1 now   2 digest of the document   3 nodes   4 ready nodes   5 slots JSON   6 dispatch ms   7 deadline ms or ''
 --       8 start state: RUNNING or AWAITING_APPROVAL   9.. ready nodes with a lane, in document order
 -- Returns {'started', invitations}, {'exists', {}} if it was sealed before, or {'stale', {}}
 --@include base
@@ -13,6 +13,7 @@ if building ~= ARGV[2] or call('HLEN', NODES) ~= tonumber(ARGV[3]) then return {
 goal_state = ARGV[8]
 local ready = tonumber(ARGV[4])
 call('HDEL', G, 'building')
+call('PERSIST', G)
 call('HSET', G, 'state', goal_state, 'started', int(now), 'total', ARGV[3], 'left', ARGV[3], 'n:READY', ready,
   'n:BLOCKED', ARGV[3] - ready)
 if ARGV[7] ~= '' then call('HSET', G, 'deadline', int(now + tonumber(ARGV[7]))) end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,15 @@ from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import HandBack
 from orchestrator.engine.jobs import Job, Pack, untaken
 from orchestrator.engine.leases import Held
+from orchestrator.engine.upstream import Upstream
 from orchestrator.store.records import Claimed
 
 
 def job(name: str, call: str = "f") -> Job:
     lease = Lease("g", name, 1, "n", 1)
-    return Job(Claimed(lease, 3000, 0, "{}", ""), {"call": call}, Held(lease, 3000, 0.0, 0))
+    nothing: Any = None  # nothing here reads an output
+    upstream = Upstream(nothing, nothing, lease)
+    return Job(Claimed(lease, 3000, 0, "{}", ""), {"call": call}, Held(lease, 3000, 0.0, 0), upstream)
 
 
 def names(jobs: list[Job]) -> list[str]:
@@ -94,3 +98,18 @@ def test_untaken_names_the_targets_whose_condition_does_not_hold(output: object,
 def test_untaken_is_empty_where_every_edge_is_taken() -> None:
     assert untaken({}, 1) == ""
     assert untaken({"_when": {"b": {"op": "truthy"}}}, 1) == ""
+
+
+def test_a_node_follows_until_what_is_before_it_is_committed() -> None:
+    pack = Pack([job("a")])
+    pack.next()
+    b, c = job("b"), job("c")
+    assert pack.follow(b)
+    assert pack.following is b
+    pack.followed()
+    assert pack.following is None
+    with pack.lock:
+        pack.close(b)
+    assert pack.jobs == [b]
+    assert not pack.follow(c)
+    assert pack.jobs == [b]

@@ -20,8 +20,8 @@ local function task(node) return T .. ':' .. node end
 local function lock(node) return T .. ':' .. node .. ':lock' end
 local function ready_key(queue) return G .. ':ready:' .. queue end
 
--- The goal's record, read once: state, cancelling, events limit, priority.
-local goal = call('HMGET', G, 'state', 'cancelling', 'events_limit', 'priority')
+-- The goal's record, read once: state, cancelling, events limit, priority, version of the plan.
+local goal = call('HMGET', G, 'state', 'cancelling', 'events_limit', 'priority', 'version')
 local goal_state, cancelling, events_limit = goal[1], goal[2], goal[3]
 
 local function emit(kind, node, attempt, token, worker, data)

@@ -6,11 +6,11 @@ local function unlease(node)
   call('ZREM', LEASES, node)
 end
 
-local function complete(node, before, output, untaken, attempt, token, worker)
+local function complete(node, before, output, untaken, attempt, token, worker, data)
   move(node, before, 'DONE')
   call('HDEL', task(node), 'need', 'open', 'score', 'failures') -- of no more use; a goal has many nodes
   if output ~= '' then call('HSET', OUTPUTS, node, output) end
-  emit('node.done', node, attempt, token, worker, '')
+  emit('node.done', node, attempt, token, worker, data)
   leave_lane(node)
   pending[#pending + 1] = { node, 'd', untaken, 1 }
 end

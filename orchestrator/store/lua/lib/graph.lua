@@ -1,6 +1,7 @@
 -- What follows when a node ends: edges fire or die, joins count down, nodes become READY or SKIPPED, the goal ends.
 local BUDGET = 2000 -- edges one script resolves; the rest waits in the ripple list, so that no script runs for long
 local touched = {}  -- queues that got a ready node
+local ahead = {}    -- nodes that ran before their parent's commit: 'expected', or 'free' once their join has fired
 
 local function lane_key(lane) return G .. ':lane:' .. lane end
 
@@ -15,6 +16,9 @@ local function enqueue(node, score, queue, lane)
   call('ZADD', ready_key(queue), score or 0, node)
   touched[queue] = true
 end
+
+-- What a claim tells of a node's place in its lane: the number it got when it joined the line.
+local function place_in(lane, node) return '{"place":' .. (call('ZSCORE', lane_key(lane), node) or 'null') .. '}' end
 
 local function make_ready(node, before)
   local record = call('HMGET', task(node), 'score', 'queue', 'lane')
@@ -60,6 +64,10 @@ local function settle_edge(target, fires)
   local open = tonumber(record[3] or record[2]) - 1
   if fires then need = need - 1 end
   if need <= 0 then
+    if ahead[target] then
+      ahead[target] = 'free'
+      return
+    end
     move(target, 'BLOCKED', 'READY')
     enqueue(target, record[4], record[5], record[6])
   elseif open < need then

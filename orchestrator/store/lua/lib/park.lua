@@ -7,7 +7,7 @@ local function wake(node, by, outcome, body)
   if outcome == 'done' and string.find((call('HGET', EDGES, node) or '') .. ' ', ':w ') then
     outcome, body = 'ready', '=' .. body -- a worker commits this output, for it can test the conditions of the edges
   end
-  if outcome == 'done' then complete(node, 'WAITING', body, '', attempt, '', '')
+  if outcome == 'done' then complete(node, 'WAITING', body, '', attempt, '', '', '')
   elseif outcome == 'failed' then fail(node, 'WAITING', body, '', attempt, '', '')
   else
     if outcome == 'ready' then call('HSET', task(node), 'resume', body) end -- else 'retry': a new attempt
