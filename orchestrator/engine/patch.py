@@ -56,7 +56,12 @@ class Patcher:
         for _ in range(TRIES):
             record = self._store.goals.record(goal)
             version = int(record.get("version", 1))
-            body, rows = self._plan(goal, wanted, reason or wanted.reason)
+            try:
+                body, rows = self._plan(goal, wanted, reason or wanted.reason)
+            except InvalidGoal:
+                if int(self._store.goals.field(goal, "version") or 1) == version:
+                    raise
+                continue  # what was read is of two plans: another patch came between
             self._store.goals.expect(goal, 1000)
             outcome, detail, invitations = self._store.goals.patch(goal, version, body, rows, slots=self._slots.json())
             if outcome == "patched":
@@ -85,8 +90,8 @@ class Patcher:
     def _plan(self, goal: str, patch: Patch, reason: str) -> tuple[str, list[NodeRow]]:
         """The script's arguments for a patch of the plan as it stands now. Raises InvalidGoal."""
         goals = self._store.goals
+        written = goals.part(goal, "edges")  # before the nodes: of those there are only ever more
         specs = {name: json.loads(raw) for name, raw in goals.part(goal, "nodes").items()}
-        written = goals.part(goal, "edges")
         edges = self._edges(written, specs)
         names = list(specs)
         states = {name: task.get("state", "") for name, task in zip(names, self._states(goal, names), strict=True)}

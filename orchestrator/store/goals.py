@@ -97,8 +97,14 @@ class GoalStore:
         raise SubmissionLost(f"goal {goal!r} was removed while it was being stored; submit it again")
 
     def adopt(self, goal: str, node: str, child: str) -> None:
-        """Note that a node of a goal has a sub-goal, before that is stored."""
-        self._client.hset(self._keys.part(goal, "children"), node, child)
+        """Note that a node of a goal has a sub-goal, before that is stored. A goal that is gone keeps no note."""
+        children = self._keys.part(goal, "children")
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(children, node, child)
+            pipe.exists(self._keys.goal(goal))
+            _, there = pipe.execute()
+        if not there:
+            self._client.delete(children)
 
     # -- the index of what must be looked at ------------------------------------------------------------------------
 
@@ -182,7 +188,10 @@ class GoalStore:
             with self._client.pipeline(transaction=False) as pipe:
                 pipe.zrem(self._keys.due, goal)
                 pipe.zrem(self._keys.index, goal)
-                pipe.execute()
+                pipe.exists(self._keys.goal(goal))
+                *_, again = pipe.execute()
+            if again:  # it was submitted anew meanwhile, and must not drop out of the index
+                self.expect(goal, now_ms=now_ms)
         return outcome
 
     # -- read -------------------------------------------------------------------------------------------------------

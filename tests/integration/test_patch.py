@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from support.crew import Crew
 from support.patches import edge
 from support.sim import Sim
@@ -137,3 +139,22 @@ def test_an_edge_out_of_an_item_of_a_map_does_not_cut_it_off_from_its_map(sim: S
     sim.done("m.0", "after")
     assert sim.states()["m"] == "READY"
     sim.done("m")
+
+
+@pytest.mark.parametrize("part", ["edges", "nodes"])
+def test_a_patch_that_comes_between_what_another_reads_is_read_again(
+    sim: Sim, crew: Crew, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    sim.submit(["a", "b"], [("a", "b")])
+    read, between = crew.store.goals.part, ["once"]
+
+    def reading(goal: str, name: str) -> dict[str, str]:
+        found = read(goal, name)
+        if name == part and between:
+            between.clear()
+            crew.patcher.apply("g", {"add_nodes": [{"id": "x"}], "add_edges": [edge("x", "b")]})
+        return found
+
+    monkeypatch.setattr(crew.store.goals, "part", reading)
+    assert crew.patcher.apply("g", {"add_nodes": [{"id": "y"}], "add_edges": [edge("y", "b")]}) == 3
+    assert read("g", "edges") == {"a": "b", "x": "b", "y": "b"}

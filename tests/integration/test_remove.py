@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +96,30 @@ def test_beat_removes_goals_their_files_and_nothing_else(store: Store, tmp_path:
     assert store.goals.newest(0, 10) == ["open"]
     assert not list(store.client.scan_iter("*{old}*"))
     assert unknown_keys(store) == []
+
+
+def test_a_goal_that_is_submitted_anew_while_the_old_one_goes_stays_in_the_index(
+    sim: Sim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sim.submit(["a"])
+    sim.done("a")
+    goals, run = sim.store.goals, sim.store.goals._scripts.run
+
+    def late(name: str, *args: Any) -> Any:
+        outcome = run(name, *args)
+        if name == "remove" and outcome == "removed":
+            sim.submit(["b"])
+        return outcome
+
+    monkeypatch.setattr(goals._scripts, "run", late)
+    assert goals.remove("g") == "removed"
+    assert goals.newest(0, 10) == ["g"]
+    assert goals.due(sim.now + TTL_MS[3], 10) == ["g"]
+
+
+def test_a_sub_goal_of_a_goal_that_is_gone_leaves_no_note(sim: Sim) -> None:
+    sim.store.goals.adopt("g", "node", "g.node")
+    assert list(sim.store.client.scan_iter("*")) == []
+    sim.submit(["node"])
+    sim.store.goals.adopt("g", "node", "g.node")
+    assert sim.store.goals.part("g", "children") == {"node": "g.node"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 
 from orchestrator.domain.errors import GoalExists, GoalNotFound
 from orchestrator.domain.validate import read_goal
@@ -247,3 +248,19 @@ def test_a_hundred_thousand_nodes_are_stored_in_bounded_pieces(store: Store) -> 
     assert len(slow) > 100
     assert max(slow) < 500_000, "no script holds the server for long (microseconds)"
     assert store.goals.field("g", "n:READY") == "100000"
+
+
+def test_a_sub_goal_that_was_stored_by_half_is_stored_by_the_next_attempt(crew: Crew) -> None:
+    crew.submit([{"id": "n", "kind": "goal", "goal": {"nodes": [{"id": "inner"}]}}])
+    run, sealed = crew.store.goals._scripts.run, crew.store.goals._scripts
+
+    def crash(name: str, *args: Any) -> Any:
+        if name == "submit_piece":
+            sealed.run = run  # type: ignore[method-assign]
+            raise redis.ConnectionError("the worker's line is cut")
+        return run(name, *args)
+
+    sealed.run = crash  # type: ignore[method-assign, assignment]
+    crew.work()
+    assert sealed.run is run, "it crashed once"
+    assert crew.store.goals.field("g", "state") == "DONE"
