@@ -6,6 +6,9 @@ PYTHON ?=
 INPUT  ?= .
 CHAOS  ?= 1
 ARGS   ?=
+PEERS  ?=
+SEEDS  ?= 1000
+START  ?= 1
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-pyproject
@@ -17,7 +20,7 @@ MIN   := 3.11
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  Variables: VENV=.venv PYTHON=python3.x INPUT=path (demo) CHAOS=0 (demo) ARGS='extra arguments' (test, bench, chaos, soak)"
+	@echo "  Variables: VENV=.venv PYTHON=python3.x INPUT=path (demo) CHAOS=0 (demo) SEED=n SECONDS=n (chaos) ARGS='extra arguments' (test, bench, chaos, soak)"
 
 install: $(STAMP) ## Make the virtual environment and install Chordal with its development tools
 	@echo "installed: $(BIN)/chordal"
@@ -68,17 +71,23 @@ layers: $(STAMP)
 house: $(STAMP)
 	@$(BIN)/python -P tests/support/house.py
 
-bench: $(STAMP) ## Measure, beside plain Celery (ARGS="--help" lists the workloads)
-	@$(BIN)/python -m bench $(ARGS)
+bench: $(STAMP) ## Measure, beside plain Celery and PEERS="ray dask ..." or all (ARGS="--help" lists the options)
+	@$(BIN)/python -m bench --peers "$(PEERS)" $(ARGS)
 
-chaos: $(STAMP) ## Kill, pause and restart everything, slow cases included
-	@$(BIN)/python -P -m pytest tests/chaos -m "not soak" $(ARGS)
+chaos: $(STAMP) ## Kill, stop, cut and fill everything under load for SECONDS=300, as SEED=n decides; then check every history
+	@PYTHONPATH=tests $(BIN)/python -P -m chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
-soak: $(STAMP) ## The long runs
+soak: $(STAMP) ## Simulate SEEDS=1000 from START=1, or SEED=n alone, with a bug: PLANT=fence; MACHINE=1: the state machine for long
+ifdef MACHINE
 	@$(BIN)/python -P -m pytest -m soak --timeout 0 $(ARGS)
+else
+	@PYTHONPATH=tests $(BIN)/python -P -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --start $(START)) \
+	  $(if $(PLANT),--plant $(PLANT)) $(ARGS)
+endif
 
 docs: $(STAMP) ## Regenerate the reference pages, then check every link and name in the docs
 	@$(BIN)/python docs/generate.py
+	@PYTHONPATH=tests $(BIN)/python -P -m chaos.matrix
 	@$(BIN)/python -P -m pytest -q tests/unit/test_docs.py
 
 clean: ## Remove what runs and builds leave behind; keeps $(VENV)

@@ -1,23 +1,20 @@
-"""Plain Celery on the same workloads: chain and chord, and for the DAG what its users write by hand.
+"""Plain Celery on the same workloads: chain and chord, and for the DAG what its users write by hand (bench.counters).
 
-The counters are what a queue without DAGs needs at the least: one key a node that counts its open parents down. They have
-no recovery: a task that is delivered twice counts twice. The server, its append-only file and late acknowledgement are
-Chordal's.
+The server, its append-only file and late acknowledgement are Chordal's.
 """
 
 from __future__ import annotations
 
-import os
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-import redis
-from celery import Celery
+from celery import Celery, chain, chord
 
-from bench.graphs import Graph, children, dag
+from bench import counters, steps
+from bench.client import LIMIT_SECONDS, Plan, Rows
 
-URL: Final = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379/0")
-_BROKER: Final = URL.replace("unix://", "redis+socket://", 1)
+_BROKER: Final = counters.URL.replace("unix://", "redis+socket://", 1)
 
 app = Celery("bench.celery_peer", broker=_BROKER, backend=_BROKER)
 app.conf.update(task_acks_late=True, worker_prefetch_multiplier=4, broker_connection_retry_on_startup=True)
@@ -31,45 +28,55 @@ def noop(*_: Any) -> None:
 @app.task(ignore_result=True)
 def node(name: str, nodes: int, layers: int) -> None:
     """Do nothing, then start what was waiting for this node alone."""
-    for ready in finish(name, nodes, layers):
+    for ready in counters.finish(name, nodes, layers):
         node.delay(ready, nodes, layers)
 
 
-@cache
-def _client() -> Any:
-    return redis.Redis.from_url(URL, decode_responses=True)
+@app.task
+def step(at: int, seconds: float) -> None:
+    """One step of the chain whose worker is killed."""
+    steps.take(at, seconds)
 
 
-@cache
-def _below(nodes: int, layers: int) -> Graph:
-    return children(dag(nodes, layers))
+class CeleryClient:
+    """Chain, chord, and counters by hand."""
+
+    def first(self) -> None:
+        """One task with its result."""
+        noop.delay().get(timeout=LIMIT_SECONDS)
+
+    def settle(self) -> None:
+        """Nothing to wait for."""
+
+    def rows(self, plan: Plan) -> Rows:
+        """Each workload once."""
+        return {
+            ("celery", "chain"): lambda: _chain(plan.chain),
+            ("celery", "fan"): lambda: _chord(plan.fan),
+            ("celery", "dag"): lambda: _dag(plan.dag, plan.layers),
+        }
 
 
-def load(nodes: int, layers: int) -> list[str]:
-    """Set the counters of the DAG; returns the nodes that can start."""
-    graph = dag(nodes, layers)
-    with _client().pipeline() as pipe:
-        pipe.delete("bench:ended")
-        pipe.mset({f"bench:open:{name}": len(parents) for name, parents in graph.items()})
-        pipe.set("bench:left", len(graph))
-        pipe.execute()
-    return [name for name, parents in graph.items() if not parents]
+def _chain(nodes: int) -> None:
+    chain(*[noop.si() for _ in range(nodes)]).delay().get(timeout=LIMIT_SECONDS)
 
 
-def finish(name: str, nodes: int, layers: int) -> list[str]:
-    """A node ended: count its children down; returns those that can start."""
-    below = _below(nodes, layers)[name]
-    with _client().pipeline() as pipe:
-        for child in below:
-            pipe.decr(f"bench:open:{child}")
-        pipe.decr("bench:left")
-        counts = pipe.execute()
-    if counts[-1] == 0:
-        _client().lpush("bench:ended", 1)
-    return [child for child, left in zip(below, counts, strict=False) if left == 0]
+def _chord(nodes: int) -> None:
+    chord([noop.si() for _ in range(nodes)])(noop.si()).get(timeout=LIMIT_SECONDS)
 
 
-def wait(seconds: float) -> None:
-    """Until the last node has ended. Raises TimeoutError."""
-    if _client().brpop("bench:ended", timeout=seconds) is None:
-        raise TimeoutError(f"the DAG did not end within {seconds:g} s")
+def _dag(nodes: int, layers: int) -> None:
+    for name in counters.load(nodes, layers):
+        node.delay(name, nodes, layers)
+    counters.wait(LIMIT_SECONDS)
+
+
+@contextmanager
+def opened() -> Iterator[CeleryClient]:
+    """A client of the server that the environment names."""
+    yield CeleryClient()
+
+
+def submit_steps(count: int, seconds: float) -> None:
+    """The chain of `bench.steps`."""
+    chain(*[step.si(at, seconds) for at in range(count)]).delay()

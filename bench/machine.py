@@ -46,6 +46,15 @@ def memory_bytes(pids: Iterable[int]) -> int | None:
         return None
 
 
+def resident_bytes(pids: Iterable[int]) -> int | None:
+    """Memory of processes as the system's tools add it up (RSS); None where the system does not tell."""
+    try:
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") or None
+
+
 def _pss(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
@@ -69,7 +78,7 @@ class OthersBusy:
         return max(0.0, round(others / max(time.monotonic() - self._begun, 0.01), 2))
 
     def _own_seconds(self) -> float:
-        return sum(_cpu_seconds(pid) for pid in {os.getpid(), *self._pids()})
+        return sum(cpu_seconds(pid) for pid in {os.getpid(), *self._pids()})
 
 
 def _busy_seconds() -> float | None:
@@ -81,7 +90,7 @@ def _busy_seconds() -> float | None:
     return (user + nice + system + irq + softirq) / _TICKS
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Of the process and of its children that have ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,11 @@ from orchestrator.embedded.binary import find_server
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 STOP_SECONDS: Final = 10.0
+_SILENT: Final = {
+    "DO_NOT_TRACK": "1", "RAY_USAGE_STATS_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "LANGSMITH_TRACING": "false", "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
+}  # fmt: skip
+"""Peers measure and send nothing of their own meanwhile, and reach their own servers directly."""
 
 
 class BenchError(Exception):
@@ -41,7 +47,11 @@ class Processes:
     """What was started in one folder, which also holds the logs."""
 
     folder: Path
+    python: Path = Path(sys.executable)
+    """The interpreter of the system's environment."""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
+    """What a server adds to the environment: where it is."""
 
     @property
     def url(self) -> str:
@@ -53,24 +63,42 @@ class Processes:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CHORDAL_", "REDIS_URL"))}
         return {
             **kept,
+            **_SILENT,
             "PYTHONPATH": str(ROOT),
+            "BENCH_STEPS": str(self.folder / "steps"),
             "BENCH_REDIS_URL": self.url,
             "CHORDAL_REDIS_URL": self.url,
             "CHORDAL_DATA_DIR": str(self.folder / "data"),
             "CHORDAL_IMPORTS": "bench.nodes",
+            **self.extra,
         }
 
-    def start(self, name: str, *argv: str) -> None:
-        """Start one process; its output goes to `<name>.log`."""
-        with self.log(name).open("wb") as log:
+    def start(self, name: str, *argv: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
+        """Start one process; its output goes to `<name>.log`, or to its pipe if `stdin` makes it a conversation."""
+        with self.log(name).open("ab") as log:
             process = subprocess.Popen(
-                argv, cwd=self.folder, env=self.environment(), stdout=log, stderr=subprocess.STDOUT
-            )
+                argv, cwd=self.folder, env=self.environment(), stdin=stdin, stderr=log,
+                stdout=subprocess.PIPE if stdin == subprocess.PIPE else log,
+            )  # fmt: skip
         self.started.append(process)
+        return process
 
-    def celery(self, app: str, command: str, *options: str) -> None:
+    def celery(self, app: str, command: str, *options: str) -> subprocess.Popen[bytes]:
         """Start a Celery process."""
-        self.start(command, sys.executable, "-m", "celery", "-A", app, command, *options)
+        return self.start(command, sys.executable, "-m", "celery", "-A", app, command, *options)
+
+    def steps(self, what: str, module: str) -> subprocess.Popen[bytes]:
+        """Start `bench.steps` with the chain that is measured."""
+        count, seconds = self.extra["BENCH_CHAIN"].split()
+        return self.start(f"steps-{what}", str(self.python), "-m", "bench.steps", what, module, count, seconds)
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to a process and all below it."""
+        for pid in [*descendants(process.pid), process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        self.started.remove(process)
 
     def log(self, name: str) -> Path:
         """Where the output of a process goes."""
@@ -111,6 +139,20 @@ class Processes:
         return [*own, *(pid for parent in own for pid in descendants(parent))]
 
 
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on at the moment."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def listening(port: int) -> bool:
+    """Whether somebody accepts connections."""
+    with socket.socket() as one:
+        one.settimeout(0.5)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _answers(client: Any) -> bool:
     try:
         return bool(client.ping())
@@ -121,19 +163,25 @@ def _answers(client: Any) -> bool:
 def descendants(pid: int) -> list[int]:
     """The children of a process and theirs; none where there is no /proc."""
     try:
-        direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        direct = [
+            int(child)
+            for thread in Path(f"/proc/{pid}/task").iterdir()  # each thread lists those that it started
+            for child in (thread / "children").read_text().split()
+        ]
     except OSError:
         return []
     return [found for child in direct for found in (child, *descendants(child))]
 
 
 @contextmanager
-def processes() -> Iterator[Processes]:
+def processes(
+    server: Callable[[Processes], object] = Processes.start_server, python: Path | None = None
+) -> Iterator[Processes]:
     """A folder with a fresh server, for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="chordal-bench-") as folder:
-        made = Processes(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="chordal-bench-", ignore_cleanup_errors=True) as folder:
+        made = Processes(Path(folder), python or Path(sys.executable))
         try:
-            made.start_server()
+            server(made)
             yield made
         except BenchError as error:
             raise BenchError(f"{error}\n{_tails(made.folder)}") from None

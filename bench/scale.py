@@ -13,7 +13,7 @@ from typing import Any, Final
 from bench.graphs import dag, document
 from bench.machine import OthersBusy
 from bench.processes import descendants, processes, until
-from bench.run import SYSTEMS
+from bench.systems import CHORDAL
 from orchestrator.compile import compile as compile_dag
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.validate import read_goal
@@ -58,7 +58,7 @@ class Scale:
 def measure(sizes: Sequence[int], tell: Callable[[str], None]) -> list[Scale]:
     """Every size on one fleet and one server. Goals stay: memory that is given back late would count for the next one."""
     with processes() as place:
-        SYSTEMS["chordal"](place)
+        CHORDAL.start(place)
         chordal = connect(Settings(redis_url=place.url, data_dir=place.folder / "data"))
         until(lambda: chordal.live_workers() and chordal.store.fleet.slots(), 30, "a worker and a beat")
         time.sleep(FLEET_SECONDS)
@@ -90,9 +90,9 @@ def _one(chordal: Chordal, size: int) -> Scale:
     watch.lap()
     name = chordal.submit(written)
     submit = watch.lap()
-    stored = _calls(client)
+    stored = calls(client)
     run = _finish(chordal, name, size)
-    commands = {command: count - stored.get(command, 0) for command, count in _calls(client).items()}
+    commands = {command: count - stored.get(command, 0) for command, count in calls(client).items()}
     scripts = commands.get("evalsha", 0) + commands.get("eval", 0)
     after = _memory(client)
     return Scale(
@@ -130,7 +130,8 @@ def _memory(client: Any) -> int:
     return int(info["used_memory"]) - sum(int(info.get(name, 0)) for name in passing)
 
 
-def _calls(client: Any) -> dict[str, int]:
+def calls(client: Any) -> dict[str, int]:
+    """How often the server carried out each command since its counters were set back."""
     stats = client.info("commandstats")
     return {name.removeprefix("cmdstat_"): int(values["calls"]) for name, values in stats.items()}
 

@@ -54,9 +54,3 @@ def fleet(redis_server: Server, tmp_path: Path) -> Iterator[Callable[..., Fleet]
     yield make
     for one in made:
         one.stop()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long and with which seed `make chaos` hits the processes."""
-    parser.addoption("--chaos-seconds", default="60", help="seconds of random faults")
-    parser.addoption("--chaos-seed", default="1", help="decides who is hit when")

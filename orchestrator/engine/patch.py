@@ -210,9 +210,13 @@ def _faults(
             faults.append(Fault(f"add_nodes[{index}].id", f"there is a node {node.id!r} already"))
     maps = {name for name, spec in specs.items() if spec.get("kind") == "map"}
     maps |= {node.id for node in patch.add_nodes if node.kind is NodeKind.MAP}
+
+    def map_of(name: str) -> str | None:
+        owner, _, item = name.rpartition(".")
+        return owner if owner in maps and item.isdecimal() else None
+
     for index, node in enumerate(patch.add_nodes):
-        owner, _, item = node.id.rpartition(".")
-        if owner in maps and item.isdecimal():
+        if owner := map_of(node.id):
             faults.append(Fault(f"add_nodes[{index}].id", f"{node.id!r} is the name of an item of the map {owner!r}"))
     for index, name in enumerate(patch.drop_nodes):
         if name not in specs:
@@ -235,6 +239,9 @@ def _faults(
             faults.append(
                 Fault(f"add_edges[{index}]", f"there is an edge from {edge.source!r} to {edge.target!r} already")
             )
+        if owner := map_of(edge.target):  # it would wait, unseen, for what waits for its map
+            message = f"{edge.target!r} is an item of the map {owner!r}; an item has no edges into it"
+            faults.append(Fault(f"add_edges[{index}].target", message, f"add the edge into {owner!r} before it starts"))
         if edge.when is not None and edge.source in specs:
             remedy = "add a node between them that decides"
             faults.append(Fault(f"add_edges[{index}].when", "an edge out of a stored node takes no condition", remedy))

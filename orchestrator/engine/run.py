@@ -145,9 +145,12 @@ class Runner:
         if not pack.started or now - pack.started <= PACK_SECONDS:
             return
         if waiting := pack.take_waiting():
-            self.committer.commit_only(
-                goal, [(job, Result(job.claimed.lease, Outcome.RELEASE, job.claimed.resume)) for job in waiting]
-            )
+            back = [(job, Result(job.claimed.lease, Outcome.RELEASE, job.claimed.resume)) for job in waiting]
+            try:
+                self.committer.commit_only(goal, back)
+            finally:
+                for job in waiting:  # they are nobody's now: where they could not be handed back, their leases run out
+                    self.keeper.drop(job.held)
         with pack.lock:
             current = pack.following
             if current is None:

@@ -66,7 +66,7 @@ class GoalStore:
             raise GoalExists(
                 f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out"
             )
-        self.expect(goal, building_ttl_ms, now_ms)
+        self.expect(goal, building_ttl_ms, now_ms, anew=True)
         total, roots, lined = 0, 0, []
         replies: list[Future[Any]] = []
         # One piece is on its way to Redis while the next is made.
@@ -113,11 +113,14 @@ class GoalStore:
         seconds, micros = self._client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def expect(self, goal: str, in_ms: int = 0, now_ms: int | None = None) -> None:
-        """Enter the goal into the index and ask for a look at it within so many milliseconds."""
+    def expect(self, goal: str, in_ms: int = 0, now_ms: int | None = None, anew: bool = False) -> None:
+        """Enter the goal into the index and ask for a look at it within so many milliseconds.
+
+        `anew` gives it a new place there: a removal of an earlier goal of this name, late, must not take it out.
+        """
         now = self.clock_ms() if now_ms is None else now_ms
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.zadd(self._keys.index, {goal: now}, nx=True)
+            pipe.zadd(self._keys.index, {goal: now}, nx=not anew)
             pipe.zadd(self._keys.due, {goal: now + in_ms}, lt=True)
             pipe.execute()
 
@@ -180,17 +183,19 @@ class GoalStore:
     def remove(self, goal: str, *, most_slices: int = 10, now_ms: int | None = None) -> str:
         """Take an ended or half-built goal away: 'removed', 'more' (call again), 'open' or 'gone'."""
         outcome = "more"
+        entered = self._client.zscore(self._keys.index, goal)
         for _ in range(most_slices):
             outcome = str(self._scripts.run("remove", self._keys.pair(goal), (_time(now_ms), PIECE)))
             if outcome != "more":
                 break
         if outcome in ("removed", "gone"):
+            if entered is not None:
+                self._scripts.run("forget", (self._keys.index,), (_time(now_ms), goal, int(entered)))
             with self._client.pipeline(transaction=False) as pipe:
                 pipe.zrem(self._keys.due, goal)
-                pipe.zrem(self._keys.index, goal)
                 pipe.exists(self._keys.goal(goal))
-                *_, again = pipe.execute()
-            if again:  # it was submitted anew meanwhile, and must not drop out of the index
+                _, again = pipe.execute()
+            if again:  # it was submitted anew meanwhile, and must be looked at
                 self.expect(goal, now_ms=now_ms)
         return outcome
 

@@ -13,9 +13,9 @@ from redis.exceptions import NoScriptError
 
 OPERATIONS: Final = (
     "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
-    "reap", "pause", "cancel", "retry", "patch", "remove",
+    "reap", "pause", "cancel", "retry", "patch", "remove", "forget",
 )  # fmt: skip
-RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove", "pause"})
+RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove", "forget", "pause"})
 """Operations that free memory or end work; they must run even when Redis is full."""
 _INCLUDE: Final = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 

@@ -133,3 +133,12 @@ def test_a_goal_that_cannot_change_any_more(sim: Sim, crew: Crew) -> None:
     sim.done("a")
     with pytest.raises(IllegalTransition, match="is DONE; its plan cannot be changed"):
         crew.patcher.apply("g", {"add_nodes": [{"id": "n"}]})
+
+
+def test_an_item_of_a_map_takes_no_edge_into_it(sim: Sim, plan: Any) -> None:
+    """What is behind the map may not go before its items: the goal would wait for itself."""
+    sim.submit([{"id": "m", "kind": "map", "call": "f", "inputs": {"items": [0, 1]}}, "after"], [("m", "after")])
+    sim.expand(sim.take("m"), ["m.0", "m.1"])
+    with pytest.raises(InvalidGoal, match=r"'m\.0' is an item of the map 'm'"):
+        plan(add_edges=[edge("after", "m.0")])
+    assert sim.states()["m.0"] == "READY"

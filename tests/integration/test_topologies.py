@@ -6,12 +6,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from orchestrator.beat.scheduler import Scheduler
 
 from orchestrator.domain.lease import Lease
 from orchestrator.embedded.binary import find_server
@@ -99,15 +99,16 @@ def run_a_goal(chordal: Chordal, goal: str) -> None:
 
 def beat_ticks(chordal: Chordal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beat takes its lock, does its duties, and gives the lock back."""
-    monkeypatch.setattr("orchestrator.beat.scheduler.connect", lambda: chordal)
-    scheduler = Scheduler(chordal.app, lazy=True)
+    beat = import_module("orchestrator.beat.scheduler")
+    monkeypatch.setattr(beat, "connect", lambda: chordal)
+    scheduler = beat.Scheduler(chordal.app, lazy=True)
     for _ in range(2):
         scheduler._next_entries = 0.0
         assert scheduler.tick() >= 0
     assert scheduler.lock.owned()
     assert set(chordal.store.fleet.ticks()) == {"reap", "scan", "sweep"}
     scheduler.close()
-    assert not chordal.store.client.exists("{redbeat}:lock", "redbeat::lock")
+    assert not chordal.store.client.exists("redbeat::lock")
 
 
 def test_a_cluster_of_three(servers: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch) -> None:

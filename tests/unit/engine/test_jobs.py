@@ -105,9 +105,9 @@ def test_a_node_follows_until_what_is_before_it_is_committed() -> None:
     pack.next()
     b, c = job("b"), job("c")
     assert pack.follow(b)
-    assert pack.following is b
+    followed = [pack.following]
     pack.followed()
-    assert pack.following is None
+    assert [*followed, pack.following] == [b, None]
     with pack.lock:
         pack.close(b)
     assert pack.jobs == [b]
