@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from celery.worker import consumer
+from celery.worker import consumer, loops
 
 from orchestrator.store.connection import ConnectionFailed
 
@@ -19,10 +19,19 @@ from .parts import chordal
 log = logging.getLogger(__name__)
 
 SHOWN_CHARACTERS: Final = 4096
+FULL_SECONDS: Final = 0.004
+"""How often a worker of greenlets whose slots are all taken looks for a free one."""
 
 
 class Consumer(consumer.Consumer):
     """Celery's consumer; what it cannot read is set aside with the reason, and acknowledged."""
+
+    loop: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if getattr(self.pool, "is_green", False) and self.loop is loops.synloop:
+            self.loop = _loop_of_greenlets
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
         """What is called for every message."""
@@ -70,6 +79,31 @@ class Consumer(consumer.Consumer):
             )
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); the message is only in this log: %s", error, shown)
+
+
+class _Prompt:
+    """A connection that does not sleep while its consumer may take no message.
+
+    Celery waits two seconds for the next message. With every slot taken none is asked for, and nothing wakes the wait when
+    a slot becomes free: a full worker of greenlets would stand idle until the two seconds are over.
+    """
+
+    def __init__(self, connection: Any, consumer: Any) -> None:
+        self._connection = connection
+        self._consumer = consumer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def drain_events(self, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Wait for a message. Raises TimeoutError."""
+        if not self._consumer.channel.qos.can_consume():
+            timeout = FULL_SECONDS
+        return self._connection.drain_events(timeout=timeout, **kwargs)
+
+
+def _loop_of_greenlets(consumer: Any, connection: Any, task_consumer: Any, *args: Any, **kwargs: Any) -> Any:
+    return loops.synloop(consumer, _Prompt(connection, task_consumer), task_consumer, *args, **kwargs)
 
 
 def _text(value: Any) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.domain import graph
 from orchestrator.domain.dag import Edge, Goal, Node, NodeKind
@@ -159,8 +160,17 @@ def _items(
     if len(raw) > limit:
         faults.append(Fault(place, f"there are {len(raw):,}, the limit is {limit:,}", "split the goal into sub-goals"))
         return {}
+    try:  # all at once takes half the time; where one has a fault, each is looked at for its place
+        return dict(enumerate(_list_of(model).validate_python(raw)))
+    except ValidationError:
+        pass
     parsed = ((index, _model(model, item, f"{place}[{index}]", faults)) for index, item in enumerate(raw))
     return {index: item for index, item in parsed if item is not None}
+
+
+@cache
+def _list_of(model: type[Item]) -> TypeAdapter[list[Item]]:
+    return TypeAdapter(list[model])  # type: ignore[valid-type]
 
 
 def _model(model: type[Item], raw: Any, place: str, faults: list[Fault]) -> Item | None:

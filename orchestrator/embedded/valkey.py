@@ -1,7 +1,7 @@
 """The embedded server: how it is started, and how one asks whether it answers.
 
 It listens on a unix socket only. Tried with kombu 5.7, Celery's result backend (prefork, threads, gevent), redbeat 2.4,
-Flower 2.2 and redis-py 8.1, each also over a `kill -9` of the server: all work with one. Against a loopback port it
+Flower 2.2 and redis-py 8.1, each also over a `kill -9` of the server: all find it again. Against a loopback port it
 needs no password (the folder's permissions do that), no free port has to be found and kept over a restart of the
 server, and a script call takes 100 microseconds in place of 115-155. What it costs is two spellings of one URL: redis-py and
 redbeat say `unix:///path`, kombu and Flower `redis+socket:///path`, and redis-cli wants `-s path`.

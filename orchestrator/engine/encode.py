@@ -40,6 +40,8 @@ def required(node: Node, ways_in: int) -> int:
 def spec_of(node: Node, out: list[Edge]) -> str:
     """The node's JSON without defaults; conditions of its out-edges go along, for the worker that will know the output."""
     conditions = {edge.target: edge.when.model_dump(mode="json") for edge in out if edge.when is not None}
+    if not conditions and node.model_fields_set <= _NOT_IN_SPEC:
+        return "{}"
     if not conditions:
         return node.model_dump_json(exclude_defaults=True, exclude=_NOT_IN_SPEC)
     fields = node.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_IN_SPEC)

@@ -31,6 +31,8 @@ PACK_SECONDS: Final = 0.25
 """When one node of a pack takes this long, the rest of the pack is handed back."""
 LINGER_SECONDS: Final = (0.0005, 0.001, 0.002)
 """Short waits for a neighbour's commit to make something ready, before an invitation ends."""
+HANDOVER_SECONDS: Final = 0.008
+"""What the end of a slice may cost: the pack that is running, its commit, and the next message's way to a worker."""
 
 
 class Stopping(BaseException):
@@ -61,7 +63,9 @@ class Runner:
             self.committer.observer.idle()
 
     def _answer(self, goal: str, queue: str, hint: str, sent_ms: int | None) -> int:
-        end, ran, linger = time.monotonic() + self.settings.slice_seconds, 0, iter(LINGER_SECONDS)
+        # The last pack and the next message take their time too: others wait for a slice, not for a slice and these.
+        whole = self.settings.slice_seconds
+        end, ran, linger = time.monotonic() + max(whole / 2, whole - HANDOVER_SECONDS), 0, iter(LINGER_SECONDS)
         step = self._claim(goal, queue, 1, hint, sent_ms)
         while True:
             self.committer.send(step)

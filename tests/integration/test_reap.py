@@ -246,3 +246,10 @@ def test_the_sweep_finds_goals_that_the_index_forgot(store: Store, tmp_path: Pat
     store.goals.postpone({"g": far})
     assert "1 of 1" in crew.duties.sweep()
     assert store.client.zscore(store.keys.due, "g") < far
+
+
+def test_with_a_lost_lease_the_invitations_that_its_worker_took_count_as_lost(sim: Sim) -> None:
+    assert len(sim.submit(["a", "b"])) == 2
+    sim.step(hint="a", sent_ms=sim.now)
+    sim.tick(LEASE_MS)
+    assert {one.node for one in sim.reap().invitations} == {"a", "b"}, "nobody waits for the other message's deadline"

@@ -32,6 +32,9 @@ local function reap_leases(most, limit)
       make_ready(node, 'RUNNING')
     end
   end
+  if #lost > 0 then -- invitations that their workers had taken went with them: send anew, and do not wait for those
+    for queue in pairs(touched) do call('HSET', DISPATCH, 'out:' .. queue, 0) end
+  end
   return lost
 end
 
