@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     record_digests: bool = False
     """Write into every `node.done` event what the node read and gave, as short digests, for `chordal doctor --history`."""
 
+    llm_file: Path | None = None
+    """Accounts and models, YAML or JSON (see the LLM reference); without it what `OPENAI_API_KEY` and `OPENAI_BASE_URL` say."""
+    llm_max_concurrency: int = Field(6, ge=1)
+    """Model calls in flight at once on an account whose profile gives no concurrency, over the whole fleet."""
+    llm_concurrency_wait_seconds: Seconds = 900.0
+    """The longest wait for a model call's turn, where the file of profiles does not say."""
+
     done_ttl_seconds: Seconds = 3600.0
     """A goal that is DONE is removed this long after its end."""
     failed_ttl_seconds: Seconds = 86_400.0

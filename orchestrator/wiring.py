@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -36,6 +38,11 @@ from orchestrator.store.connection import ConnectionFailed, unreachable
 from orchestrator.store.keys import Keys
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
+
+if TYPE_CHECKING:  # imported where it is used: a process that calls no model does not pay for it
+    from orchestrator.llm.client import Client
+    from orchestrator.llm.limiter import Limiter
+    from orchestrator.llm.profiles import Profiles
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +166,38 @@ class Chordal:
     def duties(self) -> Duties:
         """The work of beat."""
         return Duties(self.store, self.settings, self.sender, self.slots, self.control, self.payloads)
+
+    # -- models -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def llm_profiles(self) -> Profiles:
+        """Accounts and models. Raises InvalidProfiles with every fault of the file."""
+        from orchestrator.llm.profile_file import load_profiles
+
+        profiles = load_profiles(self.settings.llm_file, os.environ)
+        if "wait_seconds" in profiles.model_fields_set:
+            return profiles
+        return profiles.model_copy(update={"wait_seconds": self.settings.llm_concurrency_wait_seconds})
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        """The fleet's queue for model calls."""
+        from orchestrator.llm.limiter import Limiter
+
+        most = self.settings.llm_max_concurrency
+        limits = {
+            name: one if one.concurrency is not None else replace(one, concurrency=most)
+            for name, one in self.llm_profiles.limits().items()
+        }
+        return Limiter(self.store, limits)
+
+    @cached_property
+    def llm(self) -> Client:
+        """Calls models through the queue. Needs `chordal[llm]`."""
+        from orchestrator.llm.client import Client
+        from orchestrator.llm.openai_provider import OpenAIProvider
+
+        return Client(self.limiter, self.llm_profiles, OpenAIProvider(os.environ))
 
     # -- goals ------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -26,7 +27,25 @@ class BadRedisUrl(ChordalError):
     """The Redis URL is of no form that Chordal knows. Use redis://, rediss://, unix://, sentinel:// or cluster://."""
 
 
-def _options() -> dict[str, Any]:
+_KEEPALIVE: Final = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
+"""A server that is gone without a word is noticed after about ten seconds."""
+
+
+def _options(url: str, patient: bool) -> dict[str, Any]:
+    if not patient:
+        return _usual()
+    # A blocking pop that is sent again behind a lost reply would hide what it popped: no retries.
+    waiting: dict[str, Any] = {"socket_timeout": None, "health_check_interval": 0, "retry": Retry(NoBackoff(), 0)}
+    if not url.startswith(("unix", "redis+socket")):
+        waiting |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+    return _usual() | waiting
+
+
+def _usual() -> dict[str, Any]:
     return {
         "decode_responses": True,
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
@@ -37,24 +56,25 @@ def _options() -> dict[str, Any]:
     }
 
 
-def open_client(url: str) -> Any:
-    """A redis-py client for the URL; it connects on first use.
+def open_client(url: str, patient: bool = False) -> Any:
+    """A redis-py client for the URL; it connects on first use. A `patient` one may block in a command without a time limit.
 
     Sentinel: ``sentinel://host:26379;host2:26379/0?service=mymaster&password=...``. Cluster: ``cluster://host:7000``.
     Raises BadRedisUrl.
     """
     parts = urlsplit(url)
+    options = _options(url, patient)
     try:
         if parts.scheme in ("redis", "rediss", "unix"):
-            return redis.Redis.from_url(url, **_options())
+            return redis.Redis.from_url(url, **options)
         if parts.scheme == "redis+socket":
-            return redis.Redis.from_url("unix" + url.removeprefix("redis+socket"), **_options())
+            return redis.Redis.from_url("unix" + url.removeprefix("redis+socket"), **options)
         if parts.scheme == "cluster":
-            options = _options() | {"password": unquote(parts.password) if parts.password else None}
+            options |= {"password": unquote(parts.password) if parts.password else None}
             options.pop("retry")
             return RedisCluster(host=parts.hostname or "127.0.0.1", port=parts.port or 6379, **options)
         if parts.scheme == "sentinel":
-            return _sentinel(url)
+            return _sentinel(url, options)
     except ConnectionFailed as error:
         raise unreachable(url, error) from None
     except (ValueError, TypeError) as error:
@@ -62,7 +82,7 @@ def open_client(url: str) -> Any:
     raise BadRedisUrl(f"{hide_password(url)}: use redis://, rediss://, unix://, sentinel:// or cluster://")
 
 
-def _sentinel(url: str) -> Any:
+def _sentinel(url: str, usual: dict[str, Any]) -> Any:
     rest = url.removeprefix("sentinel://")
     hosts, _, tail = rest.partition("/")
     path, _, query = tail.partition("?")
@@ -73,7 +93,7 @@ def _sentinel(url: str) -> Any:
         host, _, port = part.rpartition("@")[2].partition(":")
         pairs.append((host, int(port or 26379)))
     secret = {"password": options["password"]} if "password" in options else {}
-    client = _options() | {"db": int(path or 0)} | secret
+    client = usual | {"db": int(path or 0)} | secret
     sentinel: Any = Sentinel
     return sentinel(pairs, socket_timeout=0.5).master_for(service, **client)
 

@@ -18,6 +18,7 @@ class KeySpec:
 
 
 _GOAL_END: Final = "removed with the goal"
+_ACCOUNT_END: Final = "none, one an account"
 
 CATALOGUE: Final = (
     KeySpec(
@@ -112,6 +113,103 @@ CATALOGUE: Final = (
         "entry removed when the worker is dead",
         "Worker to the JSON of its last heartbeat.",
     ),
+    KeySpec(
+        "{llm:<key>}:state",
+        "hash",
+        "every operation on the account",
+        _ACCOUNT_END,
+        "An account of LLM calls: sums of the window, fence, pacing, factor, hold, breaker, who ticks and when.",
+    ),
+    KeySpec(
+        "{llm:<key>}:cells",
+        "list",
+        "begin, tick",
+        "cells leave with the window",
+        "Cells that hold charges, by their end, ms.",
+    ),
+    KeySpec(
+        "{llm:<key>}:charges",
+        "hash",
+        "begin, release",
+        "with their cells",
+        "Requests, input and output tokens by cell.",
+    ),
+    KeySpec(
+        "{llm:<key>}:leases",
+        "zset",
+        "acquire, renew, release",
+        "the lease",
+        "Permit by the end of its claim or lease, ms.",
+    ),
+    KeySpec(
+        "{llm:<key>}:held",
+        "hash",
+        "acquire, begin, release",
+        "with their leases",
+        "Permit to its JSON: reserved, fence, cell.",
+    ),
+    KeySpec(
+        "{llm:<key>}:owners", "zset", "acquire, tick", "while they wait", "Owner by its start tag: the least is next."
+    ),
+    KeySpec(
+        "{llm:<key>}:flows:<key>", "zset", "acquire, tick", "while they wait", "Goals of an owner by their start tags."
+    ),
+    KeySpec(
+        "{llm:<key>}:queue",
+        "zset",
+        "acquire, tick, cancel",
+        "while they wait",
+        "Waiters by owner, goal, priority and order.",
+    ),
+    KeySpec(
+        "{llm:<key>}:waiters",
+        "hash",
+        "acquire, tick, cancel",
+        "while they wait",
+        "Waiter to the JSON of what it asks for.",
+    ),
+    KeySpec(
+        "{llm:<key>}:live",
+        "zset",
+        "every operation on the account",
+        "60 s after the process",
+        "Processes by when they count as dead, ms.",
+    ),
+    KeySpec(
+        "{llm:<key>}:in:<key>",
+        "list",
+        "acquire, release, tick",
+        "60 s unread",
+        "Inbox of a process: grants and refusals for its waiters.",
+    ),
+    KeySpec(
+        "{llm:<key>}:recent",
+        "zset",
+        "release",
+        "60 s, at the next release",
+        "Releases by time: one that is sent again is known.",
+    ),
+    KeySpec(
+        "{llm:<key>}:budgets",
+        "hash",
+        "an operator, a goal",
+        "`forget`",
+        "Budgets of owners and goals: tokens, micro-USD.",
+    ),
+    KeySpec(
+        "{llm:<key>}:spend",
+        "hash",
+        "acquire, release",
+        "`forget`; the account and its owners stay",
+        "Reserved and spent against them.",
+    ),
+    KeySpec(
+        "{llm:<key>}:events",
+        "stream",
+        "acquire, release, tick",
+        "the newest 10,000",
+        "Permits: granted, settled, released.",
+    ),
     KeySpec("fleet:slots", "string", "beat", "60 s", "JSON: slots of the live fleet by queue."),
     KeySpec(
         "fleet:poison",
@@ -161,6 +259,14 @@ class Keys:
     def idempotency(self, owner: str, key: str) -> str:
         """Where an idempotency key is remembered."""
         return f"{self.prefix}goals:idem:{owner}:{key}"
+
+    def llm(self, account: str) -> str:
+        """The record of an account of LLM calls; its other keys begin with the same tag."""
+        return f"{self.prefix}{{llm:{account}}}:state"
+
+    def llm_part(self, account: str, name: str) -> str:
+        """One of the account's keys, such as `events`."""
+        return f"{self.prefix}{{llm:{account}}}:{name}"
 
     @property
     def index(self) -> str:

@@ -15,8 +15,13 @@ OPERATIONS: Final = (
     "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
     "reap", "pause", "cancel", "retry", "patch", "remove", "forget",
 )  # fmt: skip
+LLM_OPERATIONS: Final = (
+    "llm/acquire", "llm/begin", "llm/release", "llm/renew", "llm/cancel", "llm/withdraw", "llm/tick", "llm/adjust", "llm/status",
+)  # fmt: skip
+"""Operations on one account of LLM calls; their parts are in a folder of their own."""
 RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove", "forget", "pause"})
 """Operations that free memory or end work; they must run even when Redis is full."""
+_LLM_RELIEVING: Final = frozenset(LLM_OPERATIONS) - {"llm/acquire"}
 _INCLUDE: Final = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 
 
@@ -26,10 +31,11 @@ def source(name: str, shebang: bool) -> str:
 
     With `shebang` (Redis 7 and later) Redis refuses a growing script before its first write when memory is full.
     """
-    folder = files("orchestrator.store") / "lua"
-    text = (folder / f"{name}.lua").read_text("utf-8")
+    *inner, stem = name.split("/")
+    folder = files("orchestrator.store").joinpath("lua", *inner)
+    text = (folder / f"{stem}.lua").read_text("utf-8")
     body = _INCLUDE.sub(lambda found: (folder / "lib" / f"{found[1]}.lua").read_text("utf-8"), text)
-    flags = " flags=allow-oom" if name in RELIEVING else ""
+    flags = " flags=allow-oom" if name in RELIEVING | _LLM_RELIEVING else ""
     return f"#!lua{flags}\n{body}" if shebang else body
 
 

@@ -10,6 +10,7 @@ from orchestrator.store.connection import open_client
 from orchestrator.store.fleet import FleetStore
 from orchestrator.store.goals import GoalStore
 from orchestrator.store.keys import Keys
+from orchestrator.store.llm import LlmStore
 from orchestrator.store.nodes import NodeStore
 from orchestrator.store.scripts import Scripts
 
@@ -34,6 +35,7 @@ class Store:
             self._goals = GoalStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._nodes = NodeStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._fleet = FleetStore(self._client, self.keys)
+            self._llm = LlmStore(self._client, self.keys, scripts)
             self._pid = os.getpid()
 
     @property
@@ -63,6 +65,13 @@ class Store:
         if self._pid != os.getpid():
             self._open()
         return self._fleet
+
+    @property
+    def llm(self) -> LlmStore:
+        """Operations on accounts of LLM calls."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._llm
 
     def close(self) -> None:
         """Give the sockets back."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.llm.limits import Limits
 from orchestrator.store.store import Store
 from support.crew import Crew
+from support.desk import Desk
 from support.invariants import broken, unknown_keys
 from support.sim import Sim
 
@@ -45,3 +47,14 @@ def plan(crew: Crew) -> Any:
         return crew.patcher.apply("g", patch)
 
     return apply
+
+
+@pytest.fixture
+def desk(store: Store) -> Iterator[Callable[..., Desk]]:
+    """Makes an account of LLM calls, driven by hand; without pacing unless the test asks for it."""
+
+    def make(**limits: Any) -> Desk:
+        return Desk(store, Limits(**({"burst_seconds": 60.0} | limits)))
+
+    yield make
+    assert unknown_keys(store) == []

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.engine.ends import Done
+from orchestrator.llm.limits import Limits
 from orchestrator.store.fleet import Tick, Worker
 from orchestrator.store.keys import CATALOGUE, KeySpec
 from orchestrator.store.store import Store
 from support.crew import Crew
+from support.desk import Desk
 from support.invariants import catalogue_pattern, unknown_keys
 
 ELSEWHERE: Final = {"redbeat:*", "agent:<name>:*"}
@@ -64,8 +66,21 @@ def everything(crew: Crew) -> None:
     crew.submit(nodes, edges, idempotency_key="a key: with {anything} in it", deadline_seconds=1000)
 
 
+def an_account(store: Store, seen: Seen) -> None:
+    """An account of LLM calls with a window, a line and a budget."""
+    desk = Desk(store, Limits(concurrency=1))
+    desk.adjust("budget", 100, "owner:o:tokens")
+    desk.ask("first", 10)
+    desk.tick("first")
+    desk.ask("second", owner="another owner: with {anything}")
+    seen.look()
+    desk.end("first", 5)
+    seen.look()
+
+
 def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp_path: Path) -> None:
     crew, seen = Crew(store, tmp_path), Seen(store)
+    an_account(store, seen)
     store.fleet.beat(Worker("w@host", 1, 2, ("default", "gpu"), "prefork", 0.0))
     crew.duties.scan()
     store.fleet.set_aside("it is no message", {"body": "x"})

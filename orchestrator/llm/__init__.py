@@ -1,0 +1,1 @@
+"""Calls of language models: a fair, durable line before the limits of a provider's account."""

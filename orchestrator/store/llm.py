@@ -1,0 +1,127 @@
+"""Operations on one account of LLM calls: the window, the line of waiters, permits. One script each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from orchestrator.domain.events import Event
+from orchestrator.store.connection import open_client
+from orchestrator.store.keys import Keys
+from orchestrator.store.llm_records import Answer, Ask, Caller, Hold, Picture, Release, Word
+from orchestrator.store.scripts import Scripts
+
+GATE: Final = "gate"
+"""The inbox of gated calls: whoever publishes their messages reads it."""
+_PAGE: Final = 1000
+
+
+class LlmStore:
+    """The scripts in lua/llm, typed. Ids, owners and goals hold no control characters and ids no blanks."""
+
+    def __init__(self, client: Any, keys: Keys, scripts: Scripts) -> None:
+        self._client = client
+        self._keys = keys
+        self._scripts = scripts
+
+    def _run(self, operation: str, account: str, caller: Caller, *args: str) -> Answer:
+        return Answer.of(self._scripts.run(f"llm/{operation}", [self._keys.llm(account)], [*caller.args(), *args]))
+
+    def acquire(self, account: str, caller: Caller, name: str, ask: Ask) -> Answer:
+        """Join the line under an id; granted at once if possible. `rest` is the detail. Safe to send again."""
+        return self._run("acquire", account, caller, name, ask.as_json())
+
+    def acquire_all(self, account: str, caller: Caller, asks: Sequence[tuple[str, Ask]]) -> list[Answer]:
+        """Several at once, in order; what is in line already stays where it is."""
+        keys = [self._keys.llm(account)]
+        calls = [("llm/acquire", keys, [*caller.args(), name, ask.as_json()]) for name, ask in asks]
+        return [Answer.of(reply) for reply in self._scripts.batch(calls)] if calls else []
+
+    def begin(self, account: str, caller: Caller, hold: Hold) -> Answer:
+        """The call starts now: 'started', or 'lost' if the claim ran out."""
+        return self._run("begin", account, caller, hold.id, str(hold.fence), hold.nonce)
+
+    def release(
+        self, account: str, caller: Caller, hold: Hold, how: Release, used: tuple[int, int, int], reason: str = ""
+    ) -> Answer:
+        """The call is over, having used so many input tokens, output tokens and micro-USD: 'settled', 'repeated', 'lost'."""
+        amounts = [str(amount) for amount in used]
+        return self._run("release", account, caller, hold.id, str(hold.fence), hold.nonce, how.value, *amounts, reason)
+
+    def renew(self, account: str, caller: Caller, holds: Sequence[Hold]) -> Answer:
+        """Prolong leases, and say that the process lives. `rest` are the ids of those that are lost."""
+        return self._run("renew", account, caller, json.dumps([(one.id, one.fence, one.nonce) for one in holds]))
+
+    def cancel(self, account: str, caller: Caller, names: Sequence[str]) -> Answer:
+        """Waiters leave the line. `rest` are words; the detail of a 'cancelled' is how many of its flow were before it."""
+        return self._run("cancel", account, caller, json.dumps(list(names)))
+
+    def withdraw(self, account: str, caller: Caller, owner: str, goal: str) -> int:
+        """Every waiter of a goal leaves the line and is told. Returns how many."""
+        count = 0
+        while True:
+            answer = self._run("withdraw", account, caller, owner, goal)
+            count += int(answer.rest[0])
+            if answer.outcome == "done":
+                return count
+
+    def tick(self, account: str, caller: Caller) -> Answer:
+        """Grant what has come due."""
+        return self._run("tick", account, caller)
+
+    def adjust(self, account: str, caller: Caller, what: str, value: str, detail: str = "") -> Answer:
+        """Change something for the whole account; the script's header lists what."""
+        return self._run("adjust", account, caller, what, value, detail)
+
+    def status(self, account: str, caller: Caller, most: int) -> Picture:
+        """The account as it is now, with up to so many owners, goals of each, and leases."""
+        answer = self._run("status", account, caller, str(most))
+        state, limits, owners, leases, spend, budgets = (json.loads(part) for part in answer.rest[:6])
+        processes, waiting = (int(part) for part in answer.rest[6:])
+        return Picture(
+            answer.now_ms, state, limits, owners, leases, dict(spend), dict(budgets), processes, waiting
+        )  # fmt: skip
+
+    def accounts(self) -> list[str]:
+        """Every account that was ever used, found by a scan."""
+        start, end = self._keys.llm("\0").split("\0")
+        pattern = "".join(f"[{letter}]" if letter in "[]*?" else letter for letter in start) + "*" + end
+        found = self._client.scan_iter(pattern, count=_PAGE)
+        return sorted(str(key)[len(start) : -len(end)] for key in found)
+
+    def events(self, account: str, after: str = "0", most: int = _PAGE) -> Iterator[Event]:
+        """The account's permits behind a stream id, oldest first."""
+        key = self._keys.llm_part(account, "events")
+        for name, fields in self._client.xrange(key, f"({after}" if after != "0" else "-", "+", most):
+            yield Event.from_stream("", name, fields)
+
+    def inbox(self, url: str, account: str, process: str) -> Inbox:
+        """The process's answers, on a connection of its own."""
+        return Inbox(url, self._keys.llm_part(account, f"in:{process}"))
+
+    def nudge(self, account: str, process: str) -> None:
+        """Wake whoever reads an inbox."""
+        self._client.rpush(self._keys.llm_part(account, f"in:{process}"), "")
+        self._client.pexpire(self._keys.llm_part(account, f"in:{process}"), 5000)
+
+
+class Inbox:
+    """Answers to the waiters of one process; reading blocks, without polling, on a socket of its own."""
+
+    MOST = 64
+
+    def __init__(self, url: str, key: str) -> None:
+        self._client = open_client(url, patient=True)
+        self._key = key
+
+    def read(self) -> list[Word]:
+        """Wait for answers; [] after a nudge. Raises what the connection raises; an answer may then be lost."""
+        texts = [self._client.blpop([self._key])[1]]
+        if more := self._client.lpop(self._key, self.MOST):
+            texts += more
+        return [Word.of(text) for text in texts if text]
+
+    def close(self) -> None:
+        """Give the socket back."""
+        self._client.close()
