@@ -91,7 +91,8 @@ def _seconds_or_date(text: str, now: float) -> float | None:
 
 
 def _count(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\s*\d{1,15}\s*", text) else None
+    digits = (text or "").strip(" \t")
+    return int(digits) if re.fullmatch(r"[0-9]{1,15}", digits) else None
 
 
 def _sane(seconds: float) -> float | None:
