@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from celery.worker import consumer, loops
@@ -38,6 +39,8 @@ class Consumer(consumer.Consumer):
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_task_received(message: Any) -> Any:
+            message.ack_log_error = partial(_unless_cut, message.ack_log_error)
+            message.reject_log_error = partial(_unless_cut, message.reject_log_error)
             try:
                 return handle(message)
             except (*self.connection_errors, *self.channel_errors, *ConnectionFailed):
@@ -48,6 +51,17 @@ class Consumer(consumer.Consumer):
                 message.reject_log_error(log, self.connection_errors)
 
         return on_task_received
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """The broker is gone for a moment. Closing what is left of the connection must not end the worker.
+
+        With unacknowledged messages at hand kombu tries to restore them on the way out, through a connection that it has
+        just taken apart. Beat sends what was lost again.
+        """
+        connection = self.connection
+        if connection is not None:
+            connection.close = partial(_close_quietly, connection.close)
+        super().on_connection_error_after_connected(exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """It is no task message."""
@@ -104,6 +118,21 @@ class _Prompt:
 
 def _loop_of_greenlets(consumer: Any, connection: Any, task_consumer: Any, *args: Any, **kwargs: Any) -> Any:
     return loops.synloop(consumer, _Prompt(connection, task_consumer), task_consumer, *args, **kwargs)
+
+
+def _unless_cut(acknowledge: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Acknowledge a message, unless its connection is gone: it is on no connection that this could be said to any more."""
+    try:
+        acknowledge(*args, **kwargs)
+    except AttributeError as error:  # what kombu's channel raises once its connection is taken apart
+        log.warning("a message of a broken connection could not be acknowledged: %s", error)
+
+
+def _close_quietly(close: Callable[[], None]) -> None:
+    try:
+        close()
+    except Exception as error:
+        log.warning("the broken connection to the broker could not be closed in good order: %s", error)
 
 
 def _text(value: Any) -> str:
