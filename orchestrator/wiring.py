@@ -31,15 +31,14 @@ from orchestrator.engine.registry import REGISTRY
 from orchestrator.engine.reopen import Reopener
 from orchestrator.engine.run import Runner
 from orchestrator.engine.submit import Submitter
-from orchestrator.events.check import examine_goal
-from orchestrator.events.violation import Report
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed, unreachable
 from orchestrator.store.keys import Keys
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
-if TYPE_CHECKING:  # imported where it is used: a process that calls no model does not pay for it
+if TYPE_CHECKING:  # imported where they are used: most processes check no history and call no model
+    from orchestrator.events.violation import Report
     from orchestrator.llm.client import Client
     from orchestrator.llm.limiter import Limiter
     from orchestrator.llm.profiles import Profiles
@@ -278,6 +277,8 @@ class Chordal:
 
     def check_history(self, goal: str) -> Report:
         """What the history and the state of a goal say of the invariants. Raises GoalNotFound."""
+        from orchestrator.events.check import examine_goal
+
         with self._reachable():
             return examine_goal(self.store, goal, self.settings.node_retries)
 

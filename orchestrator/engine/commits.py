@@ -69,6 +69,7 @@ class Committer:
 
     @property
     def lease_ms(self) -> int:
+        """The length of a lease whose node does not say, in milliseconds."""
         return int(self.settings.lease_seconds * 1000)
 
     def result(self, job: Job, end: End) -> Result:
@@ -121,6 +122,7 @@ class Committer:
         most: int = 0,
         version: str = "",
     ) -> Step:
+        """One try at a commit; `after` must follow. `version` is the plan's under which nodes ran ahead."""
         return self.store.nodes.commit(
             goal,
             [result for _, result in results],
@@ -135,6 +137,7 @@ class Committer:
         )
 
     def commit_only(self, goal: str, results: Sequence[tuple[Job, Result]]) -> None:
+        """Commit without claiming, and do what follows; one try."""
         step = self.commit_once(goal, results)
         self.after(goal, results, step)
         self.send(step)
@@ -176,6 +179,7 @@ class Committer:
                 time.sleep(0.5)
 
     def after(self, goal: str, results: Sequence[tuple[Job, Result]], step: Step) -> None:
+        """Let the leases go, tell the observer, and do what the commit made necessary."""
         for (job, result), verdict in zip(results, step.verdicts, strict=True):
             self.keeper.drop(job.held)
             self.observer.ended(job, result)
@@ -206,6 +210,7 @@ class Committer:
             self.goal_ended(goal)
 
     def send(self, step: Step) -> None:
+        """Send the invitations that a step asks for."""
         if step.invitations:
             self.sender.invite(step.invitations)
 

@@ -91,8 +91,10 @@ class Runner:
         pack = Pack([self._job(claimed) for claimed in claims])
         if len(claims) > 1:
             pack.keep_short(lambda job: self.durations.short(job.call, SHORT_SECONDS))
+        alone = len(claims) == 1 and not claims[0].followers  # nothing waits for it
         watcher = partial(self._relieve, goal, pack)
-        self.keeper.watchers.append(watcher)
+        if not alone:
+            self.keeper.watchers.append(watcher)
         try:
             while (job := pack.next()) is not None:
                 self._run(job)
@@ -102,7 +104,8 @@ class Runner:
             self._hand_in(goal, pack)
             raise
         finally:
-            self.keeper.watchers.remove(watcher)
+            if not alone:
+                self.keeper.watchers.remove(watcher)
             for job in pack.jobs:
                 if job.end is None:  # an error of ours cut the pack short: let the leases run out
                     self.keeper.drop(job.held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from orchestrator.events.story import Story
 from orchestrator.events.violation import Note, Violation
 
 
-class Rule:
+class Rule(ABC):
     """One invariant over the history. It is made for one goal, and keeps no more than a few facts a node."""
 
     invariant: ClassVar[str]
@@ -23,9 +24,9 @@ class Rule:
         self.retries = retries
         """The limit of nodes without one of their own, where it is known."""
 
+    @abstractmethod
     def see(self, story: Story, event: Event) -> Iterator[Violation]:
         """What is wrong with the event, after what the story tells."""
-        raise NotImplementedError
 
     def finish(self, story: Story) -> Iterator[Violation]:  # noqa: ARG002
         """What only the end of the history shows."""
