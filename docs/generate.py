@@ -161,7 +161,8 @@ _MODELS: Final = (
     (dag.Goal, "Goal"), (dag.Node, "Node"), (dag.Edge, "Edge"), (Condition, "Condition"), (dag.Budget, "Budget"),
 )  # fmt: skip
 _KINDS: Final = """`kind` defaults to `python` when `call` is given, else to the default handler, whose output is `{"title": ...}`.
-`agent` and `llm` are declared and refused with a clear fault: this release has no models."""
+`agent` is declared and refused with a clear fault: this release has no agents. What `llm` takes and gives stands in
+[calling models](llm.md#nodes-that-call-a-model)."""
 _FLOW: Final = """## How outputs flow
 
 Anywhere inside `inputs`, `{"from": "node", "path": "a.b"}` stands for the output of a node that comes before this one:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from celery import Celery
+from celery import Celery, states
 from kombu.exceptions import OperationalError
 
 from orchestrator.domain.dag import Goal
+from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState
 from orchestrator.domain.views import Check, GoalStatus, GoalSummary
 from orchestrator.engine.commits import Committer
 from orchestrator.engine.control import Control
 from orchestrator.engine.dispatch import Slots, UserTask
-from orchestrator.engine.duties import Duties
+from orchestrator.engine.duties import LLM_QUEUE, Duties
 from orchestrator.engine.health import Health
 from orchestrator.engine.kinds import Kinds
 from orchestrator.engine.leases import Keeper
@@ -31,9 +32,12 @@ from orchestrator.engine.registry import REGISTRY
 from orchestrator.engine.reopen import Reopener
 from orchestrator.engine.run import Runner
 from orchestrator.engine.submit import Submitter
+from orchestrator.gate.asked import Place
+from orchestrator.gate.parts import ModelParts
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed, unreachable
 from orchestrator.store.keys import Keys
+from orchestrator.store.llm_records import Word
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
@@ -46,6 +50,7 @@ if TYPE_CHECKING:  # imported where they are used: most processes check no histo
 log = logging.getLogger(__name__)
 
 RUN_TASK: Final = "tasks.node.run"
+CALL_TASK: Final = "tasks.llm.run"
 MARK: Final[Mapping[str, Any]] = {
     "task": "chordal.node",
     "args": [],
@@ -60,6 +65,10 @@ MARK: Final[Mapping[str, Any]] = {
 def band(priority: int) -> int:
     """The broker's list for a goal's priority: one each for 0, 1-9, 10-99 and 100 or more; Redis serves the lowest first."""
     return 9 - 3 * min(3, len(str(priority)) if priority > 0 else 0)
+
+
+class CallFailed(ChordalError):
+    """A model call by `tasks.llm.call` got no answer; the message says why."""
 
 
 class CelerySender:
@@ -102,6 +111,21 @@ class CelerySender:
             **options,
         )
 
+    def call(self, account: str, word: Word) -> None:
+        """Send a word of an account's line to the workers that make calls; it names no prompt."""
+        self._send(
+            CALL_TASK,
+            args=(account, word.id, word.outcome.value, word.detail),
+            task_id=Place.of(word.id).task_id,
+            queue=LLM_QUEUE,
+            ignore_result=True,
+        )
+
+    def conclude(self, task_id: str, output: Any, error: str | None) -> None:
+        """Store the result of a Celery task that a goal stands for."""
+        result, state = (output, states.SUCCESS) if error is None else (CallFailed(error), states.FAILURE)
+        self._app.backend.store_result(task_id, result, state)
+
     def _send(self, name: str, **message: Any) -> None:
         try:
             self._app.send_task(name, **message)
@@ -123,7 +147,9 @@ class Chordal:
         self.slots = Slots(self.store)
         self.payloads = Payloads(settings.resolved_artifacts_url, settings.inline_bytes, settings.output_limit_bytes)
         self.submitter = Submitter(self.store, settings, self.sender, self.slots)
-        self.control = Control(self.store, self.sender, self.slots)
+        self.control = Control(
+            self.store, self.sender, self.slots, self.payloads, lambda goal: self.models.withdraw(goal)
+        )
         self.reopener = Reopener(self.store, self.payloads, self.sender, self.slots)
         self.reader = Reader(self.store, self.payloads)
         self.registry = REGISTRY
@@ -142,6 +168,7 @@ class Chordal:
             self.slots,
             cancel=self.control.cancel,
             retry=self.reopener.retry,
+            models=lambda: self.models.asking,
         )
 
     @cached_property
@@ -164,39 +191,43 @@ class Chordal:
     @cached_property
     def duties(self) -> Duties:
         """The work of beat."""
-        return Duties(self.store, self.settings, self.sender, self.slots, self.control, self.payloads)
+        return Duties(
+            self.store, self.settings, self.sender, self.slots, self.control, self.payloads, self.models.forget, self.models.allot
+        )  # fmt: skip
 
     # -- models -----------------------------------------------------------------------------------------------------
 
     @cached_property
+    def models(self) -> ModelParts:
+        """What calls models."""
+        return ModelParts(self.settings, self.store, lambda: self.committer, self.sender.call, self.control.pause)
+
+    @property
     def llm_profiles(self) -> Profiles:
         """Accounts and models. Raises InvalidProfiles with every fault of the file."""
-        from orchestrator.llm.profile_file import load_profiles
+        return self.models.profiles
 
-        profiles = load_profiles(self.settings.llm_file, os.environ)
-        if "wait_seconds" in profiles.model_fields_set:
-            return profiles
-        return profiles.model_copy(update={"wait_seconds": self.settings.llm_concurrency_wait_seconds})
-
-    @cached_property
+    @property
     def limiter(self) -> Limiter:
-        """The fleet's queue for model calls."""
-        from orchestrator.llm.limiter import Limiter
+        """The fleet's queue for model calls. Raises InvalidProfiles."""
+        return self.models.limiter
 
-        most = self.settings.llm_max_concurrency
-        limits = {
-            name: one if one.concurrency is not None else replace(one, concurrency=most)
-            for name, one in self.llm_profiles.limits().items()
-        }
-        return Limiter(self.store, limits)
-
-    @cached_property
+    @property
     def llm(self) -> Client:
-        """Calls models through the queue. Needs `chordal[llm]`."""
-        from orchestrator.llm.client import Client
-        from orchestrator.llm.openai_provider import OpenAIProvider
+        """Calls models through the queue. Needs `chordal[llm]`. Raises InvalidProfiles."""
+        return self.models.client
 
-        return Client(self.limiter, self.llm_profiles, OpenAIProvider(os.environ))
+    def call_model(self, task_id: str, inputs: Mapping[str, Any], owner: str = "default", priority: int = 0) -> str:
+        """Make one call durably: a goal of one `llm` node, whose end is the result of the Celery task. Returns its id.
+
+        Raises InvalidGoal.
+        """
+        plain = re.fullmatch(r"[A-Za-z0-9._-]{1,59}", task_id)
+        name = f"call-{task_id if plain else hashlib.sha256(task_id.encode()).hexdigest()[:32]}"
+        node = {"id": "call", "kind": "llm", "inputs": dict(inputs)}
+        document = {"goal_id": name, "owner": owner, "priority": priority, "nodes": [node]}
+        with self._reachable():
+            return self.submitter.submit(document, result_task=task_id)
 
     # -- goals ------------------------------------------------------------------------------------------------------
 
@@ -224,6 +255,11 @@ class Chordal:
         """What happened to the goal behind a stream id."""
         with self._reachable():
             return self.reader.events(goal, after, block_seconds, limit)
+
+    def chunks(self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000) -> Sequence[Event]:
+        """Pieces of models' answers behind a stream id, for calls with `stream`, while they are written."""
+        with self._reachable():
+            return self.reader.chunks(goal, after, block_seconds, limit)
 
     def output(self, goal: str, node: str) -> Any:
         """A node's output."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from orchestrator.app import app
 
-from . import control, goal, node, worker
+from . import control, goal, llm, node, worker
 
 worker.install(app)
+app.steps["consumer"].add(llm.GateKeeper)
 
-__all__ = ["control", "goal", "node", "worker"]
+__all__ = ["control", "goal", "llm", "node", "worker"]

@@ -155,5 +155,6 @@ def _take_user_code(sender: str, instance: Any, **_: Any) -> None:
     events = RunOnEvents(app, sender)
     committer.observer = Observer(events.started, events.ended, events.flush)
     committer.keeper.watchers.append(lambda _now: events.flush())  # a long node shows before it ends
+    chordal().models.preload()
     app.set_current()
     app.set_default()

@@ -43,7 +43,7 @@ class ChaosView:
             self._strike(tally)
         elif self.kill is not None and not self._back:
             self._look_for_return(self.kill)
-        if self.said and isinstance(self.inner, TtyView):
+        if self.said and is_live(self.inner):
             self.inner.note("\n".join(self.said))  # a live display shows a note until the next frame
         self.inner.draw(tally, events, elapsed_seconds)
 
@@ -54,7 +54,7 @@ class ChaosView:
     def close(self) -> None:
         """Close the display; a live one takes its notes with it, so they are said again."""
         self.inner.close()
-        if isinstance(self.inner, TtyView):
+        if is_live(self.inner):
             print(*self.said, sep="\n")
 
     def _strike(self, tally: Tally) -> None:
@@ -77,8 +77,13 @@ class ChaosView:
 
     def _say(self, text: str) -> None:
         self.said.append(text)
-        if not isinstance(self.inner, TtyView):
+        if not is_live(self.inner):
             print(text, flush=True)
+
+
+def is_live(view: View) -> bool:
+    """Whether a display redraws itself, so that only its notes are seen."""
+    return isinstance(view, TtyView) or bool(getattr(view, "live", False))
 
 
 def busiest(workers: Sequence[ProcessInfo], busy: Mapping[str, int]) -> ProcessInfo:

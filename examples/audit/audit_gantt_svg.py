@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from audit_markup import Markup, tag
-from audit_run import Attempt, Outcome, RunRecord, Step, attempts, critical_path, map_of, span
+from audit_run import Attempt, Outcome, RunRecord, Step, attempts, critical_path, map_of, process_of, span
 
 WIDTH: Final = 1120.0
 LEFT: Final = 168.0
@@ -15,12 +15,21 @@ TOP: Final = 46.0
 LANE: Final = 30.0
 BAR: Final = 18.0
 MAX_LANES: Final = 24
-PALETTE: Final = 6
+PALETTE: Final = 9
+CALLS: Final = "Model calls"
 
 
 def phases(record: RunRecord) -> list[str]:
-    """The kinds of work of a run in the order in which they began; the items of a map count as the map."""
-    return list(dict.fromkeys(map_of(run.node, record.states) or run.node for run in attempts(record)))
+    """The kinds of work of a run in the order in which they began; the items of a map count as the map, and
+    model calls as one."""
+    return list(dict.fromkeys(phase_of(run.node, record) for run in attempts(record)))
+
+
+def phase_of(node: str, record: RunRecord) -> str:
+    """What a node counts as."""
+    if any(call.node == node for call in record.calls):
+        return CALLS
+    return map_of(node, record.states) or node
 
 
 def gantt_svg(record: RunRecord) -> Markup:
@@ -29,14 +38,14 @@ def gantt_svg(record: RunRecord) -> Markup:
     begin, end = span(record)
     lanes = lanes_of(runs)
     shown = list(dict.fromkeys(lanes))[:MAX_LANES]
-    scale = _Scale(begin, max(end, begin + 1e-3))
+    scale = Scale(begin, max(end, begin + 1e-3))
     height = TOP + LANE * (len(shown) + 1) + 8
     colour = {phase: f"p{place % PALETTE}" for place, phase in enumerate(phases(record))}
     label = f"{len(runs)} attempts on {len(shown)} workers in {end - begin:.2f} seconds"
     return tag(
         "svg",
         _hatch(),
-        _axis(scale, height),
+        axis(scale, height),
         _lane("critical path", 0),
         [_lane(lane, place + 1) for place, lane in enumerate(shown)],
         [_path_bar(step, record, colour, scale) for step in critical_path(record)],
@@ -55,20 +64,22 @@ def lanes_of(runs: Sequence[Attempt]) -> list[str]:
     free: dict[str, list[float]] = {}
     lanes = []
     for run in runs:
-        slots = free.setdefault(run.worker, [])
+        worker = process_of(run.worker)
+        slots = free.setdefault(worker, [])
         slot = next((place for place, until in enumerate(slots) if until <= run.start + 1e-4), len(slots))
         slots[slot : slot + 1] = [run.end]
-        lanes.append(f"{run.worker} ({slot + 1})" if slot else run.worker)
+        lanes.append(f"{worker} ({slot + 1})" if slot else worker)
     return lanes
 
 
-class _Scale:
+class Scale:
     """Redis time to the drawing's horizontal place."""
 
     def __init__(self, begin: float, end: float) -> None:
         self.begin, self.seconds = begin, end - begin
 
     def x(self, at: float) -> float:
+        """The place of a moment."""
         share = min(1.0, max(0.0, (at - self.begin) / self.seconds))
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
@@ -84,7 +95,8 @@ def ticks(seconds: float, about: int = 10) -> list[float]:
     return [place * step for place in range(int(seconds / step + 1e-9) + 1)]
 
 
-def _axis(scale: _Scale, height: float) -> list[Markup]:
+def axis(scale: Scale, height: float) -> list[Markup]:
+    """Lines at round moments, with their names."""
     drawn = []
     for moment in ticks(scale.seconds):
         x = scale.x(scale.begin + moment)
@@ -104,8 +116,8 @@ def _lane(name: str, place: int) -> Markup:
     )
 
 
-def _bar(run: Attempt, lane: int, record: RunRecord, colour: dict[str, str], scale: _Scale) -> Markup:
-    phase = map_of(run.node, record.states) or run.node
+def _bar(run: Attempt, lane: int, record: RunRecord, colour: dict[str, str], scale: Scale) -> Markup:
+    phase = phase_of(run.node, record)
     lost = run.outcome is Outcome.LOST
     x1, x2 = scale.x(run.start), scale.x(run.end)
     words = (
@@ -119,8 +131,8 @@ def _bar(run: Attempt, lane: int, record: RunRecord, colour: dict[str, str], sca
     )  # fmt: skip
 
 
-def _path_bar(step: Step, record: RunRecord, colour: dict[str, str], scale: _Scale) -> Markup:
-    phase = map_of(step.node, record.states) or step.node
+def _path_bar(step: Step, record: RunRecord, colour: dict[str, str], scale: Scale) -> Markup:
+    phase = phase_of(step.node, record)
     y = TOP + (LANE - BAR) / 2
     ready, start, end = scale.x(step.ready), scale.x(step.start), scale.x(step.end)
     words = f"{record.titles.get(step.node) or step.node}: waited {_time(step.waited)}, ran {_time(step.ran)}"

@@ -15,6 +15,7 @@ from audit_html_run import run_section
 from audit_markup import Markup, name_of, tag
 from audit_model import SEVERITIES, WEIGHT, Audit, Block, Count, Finding, ModuleReport, PackageReport, count, score
 from audit_packages import worst_modules
+from audit_prose_html import abstract_of, calls_section, words_section
 from audit_run import RunRecord
 from audit_totals import figure, plural, share, totals
 
@@ -37,16 +38,24 @@ def page(audit: Audit, run: RunRecord | None) -> str:
         tag("title", f"Audit of {audit['name']}"),
         tag("style", style),
     )
-    sections = [_worst(audit), _findings(audit), _packages(audit), _imports(audit), run_section(run) if run else None]
-    main = tag("main", _tiles(audit), sections, id="main")
+    prose = audit.get("prose")
+    sections = [
+        _worst(audit), words_section(prose) if prose else None, _findings(audit), _packages(audit), _imports(audit),
+        run_section(run) if run else None, calls_section(run) if run and run.calls else None,
+    ]  # fmt: skip
+    main = tag("main", abstract_of(prose) if prose else None, _tiles(audit), sections, id="main")
     body = tag("body", tag("div", _header(audit, run), main, _footer(audit), class_="page"), tag("script", script))
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _header(audit: Audit, run: RunRecord | None) -> Markup:
     links = [("first", "Look here first"), ("findings", "Findings"), ("packages", "Packages"), ("imports", "Imports")]
+    if "prose" in audit:
+        links.insert(1, ("words", "In words"))
     if run:
         links.append(("run", "The run"))
+    if run and run.calls:
+        links.append(("calls", "Model calls"))
     when = audit["made_at"].replace("T", " ").replace("+00:00", " UTC")
     return tag(
         "header",

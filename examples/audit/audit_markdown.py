@@ -8,6 +8,8 @@ from typing import Final
 from audit_markup import plain_markdown as plain
 from audit_model import Audit, Block, Finding, ModuleReport, score
 from audit_packages import worst_modules
+from audit_prose_markdown import abstract_lines, calls_lines, words_lines
+from audit_prose_markdown import rows_of as _table
 from audit_run import RunRecord, critical_path, facts
 from audit_totals import figure, plural, seconds, share, totals
 
@@ -16,8 +18,13 @@ MAX_FINDINGS: Final = 200
 
 def markdown(audit: Audit, run: RunRecord | None) -> str:
     """The whole document."""
-    parts = [*_head(audit), *_worst(audit), *_findings(audit["findings"]), *_packages(audit), *_imports(audit)]
-    return "\n".join([*parts, *(_run(run) if run else [])]) + "\n"
+    prose = audit.get("prose")
+    parts = [
+        *_head(audit), *_worst(audit), *(words_lines(prose) if prose else ()), *_findings(audit["findings"]),
+        *_packages(audit), *_imports(audit), *(_run(run) if run else ()),
+        *(calls_lines(run) if run and run.calls else ()),
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
 
 
 def _head(audit: Audit) -> Iterator[str]:
@@ -25,6 +32,8 @@ def _head(audit: Audit) -> Iterator[str]:
     errors, warnings, notes = sums.findings.values()
     yield f"# Audit of {plain(audit['name'])}\n"
     yield f"`{audit['source'].replace('`', '')}`, {audit['made_at']}\n"
+    if prose := audit.get("prose"):
+        yield from abstract_lines(prose)
     yield f"- {plural(sums.modules, 'module')} in {plural(sums.packages, 'package')}, {sums.code_lines:,} lines of code"
     yield f"- {plural(errors, 'error')}, {plural(warnings, 'warning')}, {plural(notes, 'note')}"
     yield f"- docstrings: {share(sums.documented)} of public definitions"
@@ -115,10 +124,3 @@ def _run(run: RunRecord) -> Iterator[str]:
     ]
     yield "Critical path:\n"
     yield from _table(("node", "title", "waited", "ran"), rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-    yield ""

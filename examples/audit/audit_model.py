@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 Severity = Literal["error", "warning", "note"]
 When = Literal["import", "lazy", "typing"]
@@ -159,6 +159,33 @@ class ImportGraph(TypedDict):
     findings: list[Finding]
 
 
+class Subject(TypedDict):
+    """Something a language model writes about: the facts about it, which are all it is told."""
+
+    name: str
+    facts: str
+
+
+class Passage(TypedDict):
+    """What a model said about a subject, and which of its sentences were kept; tokens are those of the call."""
+
+    subject: str
+    facts: str
+    said: str
+    kept: str
+    model: str
+    account: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Prose(TypedDict):
+    """Everything in the report that a language model wrote."""
+
+    abstract: Passage
+    modules: list[Passage]
+
+
 class Audit(TypedDict):
     """Everything the report shows about the source; written as report.json."""
 
@@ -171,6 +198,7 @@ class Audit(TypedDict):
     findings: list[Finding]
     skipped: list[Skipped]
     missing_tools: list[str]
+    prose: NotRequired[Prose]
 
 
 def by_weight(finding: Finding) -> tuple[int, str, int, str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from audit_calls import Call, Gauge
+
 _CHILD: Final = re.compile(r"^(?P<map>.+)\.\d+$")
 
 
@@ -37,7 +39,8 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A goal that has ended: its events in order, its nodes' states and titles, its edges, the kills it lived through."""
+    """A goal that has ended: its events in order, its nodes' states and titles, its edges, the kills it lived through,
+    the model calls it made."""
 
     goal: str
     state: str
@@ -46,6 +49,8 @@ class RunRecord:
     edges: Sequence[tuple[str, str]]
     titles: Mapping[str, str] = field(default_factory=dict)
     kills: Sequence[Kill] = ()
+    calls: Sequence[Call] = ()
+    gauges: Sequence[Gauge] = ()
 
 
 class Outcome(StrEnum):
@@ -152,6 +157,11 @@ def map_of(node: str, nodes: Iterable[str] | Mapping[str, object]) -> str | None
     return match["map"] if match and match["map"] in nodes else None
 
 
+def process_of(worker: str) -> str:
+    """The process of a worker; one that runs nodes in threads names the thread too."""
+    return "/".join(worker.split("/")[:2])
+
+
 def span(record: RunRecord) -> tuple[float, float]:
     """First and last moment of the run: goal.started (or the first event) and the last event."""
     if not record.events:
@@ -168,7 +178,7 @@ def facts(record: RunRecord) -> Facts:
     return Facts(
         nodes=len(record.states),
         done=sum(state == "DONE" for state in record.states.values()),
-        workers=len({attempt.worker for attempt in runs if attempt.worker}),
+        workers=len({process_of(attempt.worker) for attempt in runs if attempt.worker}),
         attempts=types["node.claimed"],
         lost=types["node.lost"],
         retries=types["node.retry"],

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from audit_calls import call_totals
 from audit_model import Audit, Scan
 from audit_run import Kill, RunRecord
 from audit_totals import plural
@@ -35,7 +36,7 @@ class Recovery:
 
 def verify(record: RunRecord, scan: Scan, audit: Audit) -> list[Check]:
     """All checks of a finished run."""
-    return [*_node_checks(record), *_result_checks(scan, audit), *_kill_checks(record)]
+    return [*_node_checks(record), *_result_checks(scan, audit), *_call_checks(record, audit), *_kill_checks(record)]
 
 
 def _node_checks(record: RunRecord) -> Iterator[Check]:
@@ -55,6 +56,27 @@ def _result_checks(scan: Scan, audit: Audit) -> Iterator[Check]:
     more = Counter(module["path"] for module in audit["modules"]) - wanted
     text = f"{len(wanted) - len(missing):,} of {len(wanted):,} modules are in the report once"
     yield Check(not missing and not more, text + _names([*missing, *more]))
+
+
+def _call_checks(record: RunRecord, audit: Audit) -> Iterator[Check]:
+    prose = audit.get("prose")
+    if prose is None:
+        return
+    passages = [prose["abstract"], *prose["modules"]]
+    sums = call_totals(record.calls, record.gauges)
+    told = sum(one["input_tokens"] + one["output_tokens"] for one in passages)
+    text = f"{plural(sums.calls, 'model call')} by {sums.models}: {told:,} tokens in the outputs, {sums.tokens:,} in the events"
+    yield Check(sums.calls == len(passages) and told == sums.tokens > 0, text)
+    if record.gauges:
+        last = record.gauges[-1]
+        held = f"{last.tokens:,} tokens counted, {last.in_flight} in flight, {last.waiting} waiting"
+        yield Check((last.tokens, last.in_flight, last.waiting) == (told, 0, 0), f"the limiter's books balance: {held}")
+        over = [one for one in record.gauges if one.allowed is not None and one.in_flight > one.allowed]
+        yield Check(not over, f"at most {sums.used} calls in flight, {sums.most_waiting} waiting")
+    dropped = sum(one["kept"] != " ".join(one["said"].split()) for one in passages)
+    yield Check(
+        None, f"{dropped} of {len(passages)} answers had sentences that did not hold against the facts; left out"
+    )
 
 
 def _kill_checks(record: RunRecord) -> Iterator[Check]:

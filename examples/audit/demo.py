@@ -1,6 +1,9 @@
 """The demo: audit a source tree on a stack of its own, kill a worker halfway, prove that nothing was lost; then speed.
 
-    python examples/audit/demo.py --source PATH --out DIR [--no-chaos] [--data-dir DIR]
+    python examples/audit/demo.py --source PATH --out DIR [--no-chaos] [--calls N] [--data-dir DIR]
+
+A language model writes the abstract and about the worst modules: the one that CHORDAL_LLM_FILE, OPENAI_API_KEY or
+OPENAI_BASE_URL names, else the local model of `chordal[local]`.
 
 Exits with 0 if everything held, 1 if something did not, 2 for a wrong argument.
 """
@@ -15,11 +18,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
+from audit_calls import Gauge
 from audit_chaos import ChaosView
+from audit_demo_model import Model, accounts_of, choose_model, last_gauge
+from audit_gauges import GaugeView, gauge_of
 from audit_model import Scan
+from audit_prose_html import NOTHING_KEPT
 from audit_record import record_of, titles_of
 from audit_report import read_audit, write_report
 from audit_run import facts, span
@@ -38,6 +46,7 @@ HERE: Final = Path(__file__).resolve().parent
 RANDOM_DAG: Final = HERE.parent / "random" / "dag-1000.json"
 WORKERS: Final = 2
 CONCURRENCY: Final = 2
+CALLS: Final = 4
 PATIENCE_SECONDS: Final = 900.0
 
 
@@ -48,14 +57,21 @@ class DemoFailed(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
     options = _options(arguments)
+    model = choose_model(Settings(), options.calls)
     try:
-        document = goal(options.source, options.out)
+        document = goal(
+            options.source,
+            options.out,
+            calls=model.calls,
+            output_tokens=model.output_tokens,
+            temperature=model.temperature,
+        )
     except ValueError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     try:
         with _data_dir(options.data_dir) as data_dir:
-            _run(data_dir, document, Path(options.out).expanduser().resolve(), chaos=options.chaos)
+            _run(data_dir, document, Path(options.out).expanduser().resolve(), model, chaos=options.chaos)
     except (ChordalError, DemoFailed, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -69,6 +85,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", default=str(PROJECT), help="the Python source tree (default: this project)")
     parser.add_argument("--out", default="demo-output", help="folder for the reports (default: demo-output)")
     parser.add_argument("--no-chaos", dest="chaos", action="store_false", help="kill no worker")
+    parser.add_argument(
+        "--calls", type=int, default=CALLS, help=f"modules that a model writes about (default: {CALLS})"
+    )
     parser.add_argument("--data-dir", help="keep the stack's data here (default: a temporary folder)")
     return parser.parse_args(arguments)
 
@@ -91,7 +110,7 @@ def _data_dir(given: str | None) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(data_dir: Path, document: dict[str, Any], out: Path, *, chaos: bool) -> None:
+def _run(data_dir: Path, document: dict[str, Any], out: Path, model: Model, *, chaos: bool) -> None:
     # A Redis that the environment names is not ours to load with a demo, nor to kill workers of.
     settings = Settings(redis_url=None, data_dir=data_dir)
     began = time.monotonic()
@@ -99,6 +118,8 @@ def _run(data_dir: Path, document: dict[str, Any], out: Path, *, chaos: bool) ->
         settings,
         workers=WORKERS,
         concurrency=CONCURRENCY,
+        llm_workers=int(model.calls > 0),
+        local_model=model.local,
         imports=("audit_nodes",),
         folders=(HERE,),
         quiet=True,
@@ -107,9 +128,12 @@ def _run(data_dir: Path, document: dict[str, Any], out: Path, *, chaos: bool) ->
     with stack:
         print(
             f"stack up in {time.monotonic() - began:.1f} s: Redis, {WORKERS} workers with {CONCURRENCY} processes, beat"
+            + (", 1 worker for model calls" if model.calls else "")
         )
+        if model.said:
+            print(model.said)
         client = connect(settings.model_copy(update={"redis_url": stack.redis_url}))
-        checks = _audit(client, stack, document, out, chaos=chaos)
+        checks = _audit(client, stack, document, out, chaos=chaos, calls=model.calls > 0)
         checks += _speed(client)
     failed = [check for check in checks if check.ok is False]
     if failed:
@@ -117,20 +141,33 @@ def _run(data_dir: Path, document: dict[str, Any], out: Path, *, chaos: bool) ->
     print("\neverything held")
 
 
-def _audit(client: Chordal, stack: Stack, document: dict[str, Any], out: Path, *, chaos: bool) -> list[Check]:
+def _audit(
+    client: Chordal, stack: Stack, document: dict[str, Any], out: Path, *, chaos: bool, calls: bool
+) -> list[Check]:
     print(f"\n{document['title']}: one node a module, one join a package, one report")
-    view = ChaosView(make_view("auto"), "modules", stack.processes) if chaos else make_view("auto")
+    view = make_view("auto")
+    watched: GaugeView | None = None
+    if calls:
+        limiter, accounts = client.limiter, accounts_of(client.llm_profiles)
+        view = watched = GaugeView(view, partial(gauge_of, limiter, accounts))
+    if chaos:
+        view = ChaosView(view, "modules", stack.processes)
     name = _follow(client, document, view)
+    gauges: list[Gauge] = []
+    if watched:
+        gauges = [*watched.gauges, last_gauge(limiter, accounts, name)]
     kill = view.kill if isinstance(view, ChaosView) else None
     scan = cast(Scan, client.output(name, "scan"))
     audit = read_audit(out)
-    record = record_of(client, name, titles_of(scan, audit), [kill] if kill else [])
+    record = record_of(client, name, titles_of(scan, audit), [kill] if kill else [], gauges)
     checks = verify(record, scan, audit)
     if chaos and kill is None:
         checks.append(Check(None, "no worker was killed: the run was over before half of it was seen"))
     found = facts(record)
     print(f"{found.done:,} nodes in {seconds(found.seconds)} on {plural(found.workers, 'process', 'processes')}")
     _tell(checks)
+    if prose := audit.get("prose"):
+        print(f"\nabstract, by {prose['abstract']['model']}: {prose['abstract']['kept'] or NOTHING_KEPT}")
     written = write_report(audit, record, out)
     print(f"\nreport: {written['html']}\n        {written['markdown']}")
     return checks

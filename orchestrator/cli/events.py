@@ -28,9 +28,10 @@ _LAST: Final = frozenset({"goal.done", "goal.failed", "goal.cancelled"})
 @goal_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until the goal has ended.")
 @click.option("--after", default="0", metavar="ID", help="Only events after this one; ids are in the JSON.")
+@click.option("--chunks", is_flag=True, help="Pieces of models' answers instead, of calls with `stream`.")
 @json_option
 @connection_options
-def events(goal: str, follow: bool, after: str, as_json: bool) -> None:
+def events(goal: str, follow: bool, after: str, chunks: bool, as_json: bool) -> None:
     """Print what has happened in a goal, oldest first.
 
     JSON is one object a line: id, at (Redis time, seconds), type, goal, node, attempt, token, worker, data. Old events
@@ -38,7 +39,7 @@ def events(goal: str, follow: bool, after: str, as_json: bool) -> None:
     """
     door = client()
     door.status(goal)
-    for event in history(door, goal, after, follow):
+    for event in pieces(door, goal, after, follow) if chunks else history(door, goal, after, follow):
         if as_json:
             click.echo(json.dumps(event.as_json(), allow_nan=False))
         else:
@@ -54,6 +55,18 @@ def history(door: Chordal, goal: str, after: str = "0", follow: bool = False) ->
             after, last = event.id, event.type
             yield event
         if len(batch) < PAGE and (not follow or last in _LAST):
+            return
+
+
+def pieces(door: Chordal, goal: str, after: str = "0", follow: bool = False) -> Iterator[Event]:
+    """Pieces of answers, oldest first; with `follow` until the goal has ended and none is left."""
+    while True:
+        ended = door.summary(goal).terminal
+        batch = door.chunks(goal, after=after, block_seconds=POLL_SECONDS if follow and not ended else 0.0, limit=PAGE)
+        for event in batch:
+            after = event.id
+            yield event
+        if len(batch) < PAGE and (ended or not follow):
             return
 
 

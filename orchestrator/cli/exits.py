@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from orchestrator.cli import output
-from orchestrator.domain.errors import ChordalError, InvalidGoal, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisNotReachable
 from orchestrator.domain.states import GoalState
 
 
@@ -75,7 +75,7 @@ def one_handler(as_json: bool) -> Iterator[None]:
 
 
 def _faults(error: ChordalError) -> list[dict[str, Any]]:
-    faults = error.faults if isinstance(error, InvalidGoal) else ()
+    faults = getattr(error, "faults", ())
     return [{"place": fault.place, "message": fault.message, "remedy": fault.remedy} for fault in faults]
 
 

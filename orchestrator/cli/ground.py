@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orchestrator.cli.context import again, client
 from orchestrator.cli.load import Source
+from orchestrator.domain.dag import Goal, NodeKind
 
 if TYPE_CHECKING:
     from orchestrator.embedded.stack import Stack
@@ -33,6 +34,19 @@ class Shape:
     workers: int | None
     concurrency: int | None
     pool: str
+    llm_workers: int = 0
+    local_model: bool = False
+
+
+def calls_models(goal: Goal) -> bool:
+    """Whether any node, those of sub-goals included, needs a worker for model calls."""
+    nodes: list[Mapping[str, Any]] = [node.model_dump(include={"kind", "queue", "goal"}) for node in goal.nodes]
+    while nodes:
+        node = nodes.pop()
+        if node.get("kind") == NodeKind.LLM or node.get("queue") == "llm":
+            return True
+        nodes.extend((node.get("goal") or {}).get("nodes", ()))
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,8 @@ def _own(settings: Settings, source: Source, shape: Shape) -> Iterator[Ground]:
             workers=shape.workers,
             concurrency=shape.concurrency,
             pool=shape.pool,
+            llm_workers=shape.llm_workers,
+            local_model=shape.local_model,
             imports=source.imports,
             quiet=True,
             command="chordal run",

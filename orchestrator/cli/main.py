@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Final
 
 import click
 
 from orchestrator.cli.context import connection_options
 from orchestrator.cli.exits import one_handler
+from orchestrator.cli.groups import LazyGroup, Sections
 
-SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
+SECTIONS: Final[Sections] = {
     "Run": {
         "run": "run:run",
         "submit": "goals:submit",
@@ -35,6 +34,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "reject": "control:reject",
         "signal": "control:signal",
     },
+    "Models": {
+        "llm": "llm:llm",
+    },
     "This machine": {
         "up": "stack:up",
         "ps": "stack:ps",
@@ -42,28 +44,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "doctor": "doctor:doctor",
     },
 }
-"""Each command's module in this package and its name there; imported when asked for, so that help stays instant."""
+"""Each command's module in this package and its name there."""
 
 
-class ChordalGroup(click.Group):
-    """Loads commands on demand, lists them by section, and ends every expected error as a message and an exit code."""
+class ChordalGroup(LazyGroup):
+    """Ends every expected error as a message and an exit code."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return [name for names in SECTIONS.values() for name in names]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
-        for names in SECTIONS.values():
-            if cmd_name in names:
-                module, _, attribute = names[cmd_name].partition(":")
-                found: click.Command = getattr(import_module(f"orchestrator.cli.{module}"), attribute)
-                return found
-        return None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, names in SECTIONS.items():
-            found = [(name, self.get_command(ctx, name)) for name in names]
-            with formatter.section(title):
-                formatter.write_dl([(name, one.get_short_help_str(100)) for name, one in found if one])
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, sections=SECTIONS, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         if os.environ.get("NO_COLOR"):

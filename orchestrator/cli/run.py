@@ -69,6 +69,11 @@ def _progress_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Celery's worker pool.",
 )
+@click.option(
+    "--local-model",
+    is_flag=True,
+    help="Serve a small model for the run, without key and network, where it starts a stack.",
+)
 @json_option
 @connection_options
 def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
@@ -79,16 +84,20 @@ def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
     workers of a stack that this command starts.
 
     Uses the stack that is running: the one of CHORDAL_REDIS_URL, else the one that `chordal up` keeps in the data
-    directory. Without one, starts Redis, workers and beat for the run, and stops them afterwards.
+    directory. Without one, starts Redis, workers and beat for the run, and stops them afterwards; with a worker for
+    model calls if the goal has `llm` nodes or a model is configured.
 
     Ctrl-C lets go of the goal and never cancels it. With --json, stdout ends with one line, an object with goal_id,
     state, seconds and nodes.
     """
-    from orchestrator.cli.ground import Shape
+    from orchestrator.cli.ground import Shape, calls_models
     from orchestrator.cli.load import read_source
+    from orchestrator.cli.stack import model_is_configured
 
     source = read_source(path, options["values"])
-    shape = Shape(options["workers"], options["concurrency"], options["pool"])
+    local = options["local_model"]
+    calls = local or calls_models(source.goal) or model_is_configured(settings())
+    shape = Shape(options["workers"], options["concurrency"], options["pool"], int(calls), local)
     _Run(source, shape, options["progress"], options["timeout"], detach, as_json).go()
 
 

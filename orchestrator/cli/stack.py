@@ -7,8 +7,9 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,10 +20,12 @@ from orchestrator.domain.errors import ChordalError
 if TYPE_CHECKING:
     from orchestrator.embedded.layout import Layout
     from orchestrator.embedded.stack import Stack
+    from orchestrator.settings import Settings
 
 POOLS: Final = ("prefork", "threads", "gevent", "solo")
 DOWN_SECONDS: Final = 60.0
 """How long `down` waits: every step of stopping workers, beat and the server, and some more."""
+LLM_CONCURRENCY: Final = 32
 
 
 @click.command(
@@ -34,21 +37,41 @@ DOWN_SECONDS: Final = 60.0
     "--concurrency", "-c", type=click.IntRange(min=1), help="Slots a worker.  [default: CPUs / workers, >= 2]"
 )
 @click.option("--pool", "-P", type=click.Choice(POOLS), default="prefork", show_default=True, help="Celery's pool.")
-@click.option("--llm-workers", type=click.IntRange(min=0), default=0, show_default=True, help="Workers for LLM calls.")
+@click.option(
+    "--llm-workers",
+    type=click.IntRange(min=0),
+    help="Workers for model calls.  [default: 1 where a model is configured or local, else 0]",
+)
+@click.option(
+    "--llm-concurrency",
+    type=click.IntRange(1, 4096),
+    default=LLM_CONCURRENCY,
+    show_default=True,
+    help="Model calls in flight in one such worker, each in a thread.",
+)
+@click.option("--local-model", is_flag=True, help="Serve a small model here, without key and network.")
 @json_option
 @connection_options
-def up(workers: int | None, concurrency: int | None, pool: str, llm_workers: int, as_json: bool) -> None:
+def up(as_json: bool, llm_workers: int | None, **shape: Any) -> None:
     """Start Redis, workers and beat here; stop them on Ctrl-C.
 
     What dies is started again. A second Ctrl-C does not wait for nodes that still run: they are handed back and run
     again later. With a Redis of your own (CHORDAL_REDIS_URL) only workers and beat are started.
+
+    Calls go to --local-model where no other model is configured (CHORDAL_LLM_FILE, OPENAI_API_KEY, OPENAI_BASE_URL).
     """
     from orchestrator.embedded.stack import Stack
 
-    stack = Stack(
-        context.settings(), workers=workers, concurrency=concurrency, pool=pool, llm_workers=llm_workers
-    )  # fmt: skip
-    hold(stack, as_json)
+    chosen = context.settings()
+    if llm_workers is None:
+        llm_workers = int(shape["local_model"] or model_is_configured(chosen))
+    hold(Stack(chosen, llm_workers=llm_workers, **shape), as_json)
+
+
+def model_is_configured(settings: Settings) -> bool:
+    """Whether this environment says which model to call, and the client for it is installed."""
+    named = settings.llm_file or os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
+    return bool(named) and find_spec("openai") is not None
 
 
 def hold(stack: Stack, as_json: bool) -> None:
@@ -90,12 +113,14 @@ def _say_what_runs(stack: Stack, as_json: bool) -> None:
         output.json_line({
             "ready": True, "seconds": round(stack.ready_after, 3), "pid": info.pid, "redis_url": url,
             "data_dir": str(info.data_dir), "logs": str(info.logs),
+            "model": info.model and {"url": info.model.url, "name": info.model.name},
             "processes": [process.as_json() for process in info.processes],
         })  # fmt: skip
         return
     server = str(stack.server or "your own Redis")
     click.echo(f"Chordal is up after {output.duration(stack.ready_after)}: {server}, {stack.fleet}, beat.")
-    for name, value in (("Redis", url), ("data", info.data_dir), ("logs", info.logs)):
+    model = [("model", f"{info.model.name} on {info.model.url}")] if info.model else []
+    for name, value in (("Redis", url), ("data", info.data_dir), ("logs", info.logs), *model):
         click.echo(f"  {name:6} {value}")
     click.echo(f"  stop   Ctrl-C, or: {context.again('down')}")
 

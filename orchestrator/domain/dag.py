@@ -94,7 +94,7 @@ class Node(_Model):
         kind, inputs = self.resolved_kind, self.inputs or {}
         if kind in (NodeKind.PYTHON, NodeKind.TASK, NodeKind.MAP) and self.kind is not None and not self.call:
             raise ValueError(f"a {kind} node needs 'call'")
-        if kind in (NodeKind.WAIT, NodeKind.APPROVAL, NodeKind.GOAL) and self.call:
+        if kind in (NodeKind.WAIT, NodeKind.APPROVAL, NodeKind.GOAL, NodeKind.LLM) and self.call:
             raise ValueError(f"a {kind} node takes no 'call'")
         if kind is NodeKind.WAIT and ("seconds" in inputs) == ("signal" in inputs):
             raise ValueError("a wait node needs either inputs.seconds or inputs.signal")
@@ -102,6 +102,8 @@ class Node(_Model):
             raise ValueError("inputs.signal is empty; a signal has a name")
         if kind is NodeKind.GOAL and (self.goal is None) == ("goal" not in inputs):
             raise ValueError("a goal node needs either 'goal' (a document) or inputs.goal (a reference to one)")
+        if kind is NodeKind.LLM and ("prompt" in inputs) == ("messages" in inputs):
+            raise ValueError("an llm node needs either inputs.prompt (a text) or inputs.messages (a list)")
         if kind is NodeKind.MAP and "items" not in inputs:
             raise ValueError("a map node needs inputs.items: a list, or a reference to one")
         if kind is not NodeKind.GOAL and self.goal is not None:
@@ -144,6 +146,8 @@ class Budget(_Model):
     """Tokens, input and output together."""
     micro_usd: int | None = Field(None, ge=0)
     """Millionths of a US dollar."""
+    when_spent: Literal["pause", "fail"] = "pause"
+    """What happens to the goal when a call does not fit into the rest: it pauses with the reason, or the node fails."""
 
 
 class Dag(_Model):
@@ -171,7 +175,7 @@ class Goal(Dag):
     priority: int = Field(0, ge=0, le=MAX_PRIORITY)
     """Which of four bands the goal's messages go to: 0, 1-9, 10-99, 100 or more; a higher band is served first."""
     budget: Budget | None = None
-    """What it may spend on model calls; recorded, and enforced from the release that has them."""
+    """What it may spend on model calls."""
     deadline_seconds: float | None = Field(None, gt=0, le=31_536_000, allow_inf_nan=False)
     """It fails when it has not ended this long after its submission."""
     idempotency_key: str | None = Field(None, min_length=1, max_length=200)

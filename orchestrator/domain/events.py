@@ -35,10 +35,10 @@ class EventType(StrEnum):
     GOAL_FAILED = "goal.failed", "Every node ended and at least one failure was left unhandled. data: reason"
     GOAL_CANCELLED = "goal.cancelled", "The cancellation is complete. data: reason"
     NODE_CLAIMED = "node.claimed", "A worker holds the node's lease. data: place, in its lane"
-    NODE_DONE = "node.done", "The output is committed. At most once a node. data: digests, if they are recorded"
+    NODE_DONE = "node.done", "The output is committed, once a node. data: llm, figures of a call; digests, if recorded"
     NODE_FAILED = "node.failed", "The attempts are used up. data: reason, error"
     NODE_RETRY = "node.retry", "An attempt failed; another follows. data: reason, error"
-    NODE_WAITING = "node.waiting", "The node is parked and holds no worker. data: reason"
+    NODE_WAITING = "node.waiting", "The node is parked and holds no worker. data: reason; why, after a failed call"
     NODE_WOKEN = "node.woken", "A parked node goes on. data: by"
     NODE_RELEASED = "node.released", "A worker handed the node back unstarted; the attempt does not count."
     NODE_LOST = "node.lost", "The lease ran out: the worker died or stands still."
@@ -46,6 +46,7 @@ class EventType(StrEnum):
     NODE_EXPANDED = "node.expanded", "A map added its items to the plan. data: items"
     NODE_SKIPPED = "node.skipped", "The node's join can no longer fire."
     NODE_DROPPED = "node.dropped", "A patch took the node out of the plan."
+    NODE_CHUNK = "node.chunk", "A piece of a model's answer, in a stream of its own. data: text, model, call"
     NODE_CANCELLED = "node.cancelled", "The goal was cancelled before the node ended."
 
 

@@ -18,7 +18,6 @@ from orchestrator.domain.errors import Fault, InvalidGoal
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 
 UNAVAILABLE: Final[Mapping[NodeKind, str]] = {
-    NodeKind.LLM: "this release has no LLM queue yet",
     NodeKind.AGENT: "this release has no agents yet",
 }
 """Kinds that the format declares and this release cannot run."""

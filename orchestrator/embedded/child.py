@@ -77,8 +77,8 @@ class Child:
 
     def ready(self) -> bool:
         """Whether it lives and, if it says so at all, has said that it is ready."""
-        mark = self.command.ready_mark
-        return self._process is not None and (mark is None or mark.exists())
+        mark, probe = self.command.ready_mark, self.command.probe
+        return self._process is not None and (mark is None or mark.exists()) and (probe is None or probe())
 
     def watch(self, now: float) -> str | None:
         """See whether it lives; start it again when its time has come. Returns what happened, in words."""

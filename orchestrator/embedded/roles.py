@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from orchestrator.settings import Settings
 #: Where a worker is told which file says that it is ready (ready.py).
 MARK_VARIABLE = "CHORDAL_READY_MARK"
 
+LLM_CONCURRENCY = 32
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
 #: A process that lived this long (seconds) has recovered: its next restart waits FIRST_DELAY again.
 STEADY_SECONDS = 30.0
@@ -33,6 +34,7 @@ _KILL = StopStep(signal.SIGKILL, 5.0)
 #: Warm (finish what runs), cold (hand back what runs), gone.
 WORKER_STOP = (StopStep(signal.SIGTERM, 8.0), StopStep(signal.SIGQUIT, 4.0), _KILL)
 BEAT_STOP = (StopStep(signal.SIGTERM, 4.0), _KILL)
+MODEL_STOP = (StopStep(signal.SIGTERM, 2.0), _KILL)
 #: SIGTERM makes the server flush its append-only file; it gets time for that.
 REDIS_STOP = (StopStep(signal.SIGTERM, 20.0), _KILL)
 
@@ -51,6 +53,8 @@ class Command:
     """Working directory; the supervisor's when None, so that modules beside the user can be imported."""
     ready_mark: Path | None = None
     """A file that the process makes when it is ready; None if it does not say."""
+    probe: Callable[[], bool] | None = None
+    """Asks the process whether it is ready, where it makes no file."""
     orphan_signal: signal.Signals = signal.SIGKILL
     """What the kernel sends it when the supervisor dies (Linux)."""
 
@@ -63,26 +67,33 @@ class Fleet:
     concurrency: int
     pool: str
     llm_workers: int = 0
+    llm_concurrency: int = LLM_CONCURRENCY
+    """Model calls that wait for their answers in one LLM worker."""
 
     @classmethod
-    def fitting(cls, cpus: int, workers: int | None, concurrency: int | None, pool: str, llm_workers: int) -> Fleet:
+    def fitting(
+        cls, cpus: int, workers: int | None, concurrency: int | None, pool: str, llm_workers: int,
+        llm_concurrency: int = LLM_CONCURRENCY,
+    ) -> Fleet:  # fmt: skip
         """What was asked for, and for the rest: two workers, so that one can die while work goes on, sharing the
         CPUs with at least two slots each."""
         count = 2 if workers is None else workers
         slots = concurrency or max(2, cpus // max(1, count))
-        return cls(count, 1 if pool == "solo" else slots, pool, llm_workers)
+        return cls(count, 1 if pool == "solo" else slots, pool, llm_workers, llm_concurrency)
 
     def __str__(self) -> str:
         count = f"{self.workers} worker{'s' if self.workers != 1 else ''} x {self.concurrency} ({self.pool})"
-        return count + (f", {self.llm_workers} for LLM calls" if self.llm_workers else "")
+        return count + (f", {self.llm_workers} x {self.llm_concurrency} for LLM calls" if self.llm_workers else "")
 
 
 def celery_commands(fleet: Fleet, settings: Settings, layout: Layout, environment: Mapping[str, str]) -> list[Command]:
     """The workers and beat."""
     shape = ("-P", fleet.pool, "-c", str(fleet.concurrency))
     workers = [_worker(Role.WORKER, f"w{i + 1}", shape, settings, layout, environment) for i in range(fleet.workers)]
+    # A model call waits for bytes of somebody else: threads, many of them, whatever pool the nodes have.
+    waiting = ("-P", "threads", "-c", str(fleet.llm_concurrency), "-Q", "llm")
     llm = [
-        _worker(Role.LLM_WORKER, f"llm{i + 1}", (*shape, "-Q", "llm"), settings, layout, environment)
+        _worker(Role.LLM_WORKER, f"llm{i + 1}", waiting, settings, layout, environment)
         for i in range(fleet.llm_workers)
     ]
     beat = Command(Role.BEAT, "beat", (*_celery("beat"), "-l", settings.log_level), BEAT_STOP, environment)

@@ -25,9 +25,10 @@ from orchestrator.embedded.external import check_reachable
 from orchestrator.embedded.identity import identity
 from orchestrator.embedded.layout import Layout
 from orchestrator.embedded.leftovers import end_leftovers
+from orchestrator.embedded.local_model import check_installed, choose, model_command, variables_of
 from orchestrator.embedded.lock import DirectoryLock
-from orchestrator.embedded.records import ProcessInfo, Role, StackInfo, write
-from orchestrator.embedded.roles import Command, Fleet, celery_commands, child_environment
+from orchestrator.embedded.records import LocalModel, ProcessInfo, Role, StackInfo, write
+from orchestrator.embedded.roles import LLM_CONCURRENCY, Command, Fleet, celery_commands, child_environment
 from orchestrator.embedded.supervisor import TICK, Supervisor
 from orchestrator.embedded.valkey import Answer, ask, server_command, url_of
 from orchestrator.settings import Settings
@@ -41,7 +42,8 @@ HOPELESS = 2
 class Stack:
     """Redis (the embedded server, or the one that `settings.redis_url` names), workers and beat.
 
-    `workers`, `concurrency`, `pool`, `llm_workers` shape the Celery processes. `imports` are modules that workers load
+    `workers`, `concurrency`, `pool`, `llm_workers`, `llm_concurrency` shape the Celery processes; `local_model` serves a
+    small model beside them. `imports` are modules that workers load
     besides `settings.imports`, and `folders` are put on their import path. `quiet` keeps what happens to children off
     stderr. `command` is what a second start is told about this one. `parts` takes the place of the Celery processes; it
     gets their environment.
@@ -55,6 +57,8 @@ class Stack:
         concurrency: int | None = None,
         pool: str = "prefork",
         llm_workers: int = 0,
+        llm_concurrency: int = LLM_CONCURRENCY,
+        local_model: bool = False,
         imports: Sequence[str] = (),
         folders: Sequence[Path] = (),
         quiet: bool = False,
@@ -62,7 +66,9 @@ class Stack:
         parts: Callable[[Mapping[str, str]], Sequence[Command]] | None = None,
     ) -> None:
         self.layout = Layout.of(settings.data_dir)
-        self.fleet = Fleet.fitting(os.cpu_count() or 1, workers, concurrency, pool, llm_workers)
+        self.fleet = Fleet.fitting(os.cpu_count() or 1, workers, concurrency, pool, llm_workers, llm_concurrency)
+        self.model: LocalModel | None = None
+        """The local model; None before the start, and without one."""
         self.server: Server | None = None
         """The embedded server; None before the start, and when Redis runs elsewhere."""
         self.ready_after = 0.0
@@ -73,6 +79,7 @@ class Stack:
         self._quiet = quiet
         self._command = command
         self._parts = parts
+        self._local_model = local_model
         self._lock = DirectoryLock(self.layout.lock)
         self._supervisor = Supervisor(self.layout, self._say, self._publish)
         self._thread = threading.Thread(target=self._run, name="chordal-supervisor", daemon=True)
@@ -89,9 +96,11 @@ class Stack:
     def start(self) -> None:
         """Start everything; returns when Redis and every worker have answered.
 
-        Raises DirectoryBusy, DirectoryUnusable, ServerNotFound, RedisNotReachable, StackNotReady, StackStopped;
-        nothing runs then.
+        Raises DirectoryBusy, DirectoryUnusable, LocalModelMissing, ServerNotFound, RedisNotReachable, StackNotReady,
+        StackStopped; nothing runs then.
         """
+        if self._local_model:
+            check_installed()
         self.layout.prepare()
         self._since = time.time()
         self._lock.acquire(self._command, os.getpid(), self._since)
@@ -142,7 +151,7 @@ class Stack:
         own = ProcessInfo(Role.SUPERVISOR, "supervisor", pid, True, 0, self._since, identity(pid) or "")
         return StackInfo(
             pid, self._since, self._command, self.ready_after > 0, self._url, self.layout.root, self.layout.logs,
-            (own, *self._supervisor.processes()),
+            (own, *self._supervisor.processes()), self.model,
         )  # fmt: skip
 
     # What the supervising thread does.
@@ -187,6 +196,7 @@ class Stack:
             else:
                 self._url = external
                 check_reachable(external)
+            self.model = choose(os.cpu_count() or 1) if self._local_model else None
             children = [self._supervisor.start(command) for command in self._commands()]
             write(self.layout.state, self.info())
         except OSError as error:
@@ -199,9 +209,13 @@ class Stack:
         environment = child_environment(
             self._settings, self._url, self.layout, self._imports, self._folders, os.environ.get("PYTHONPATH", "")
         )
+        if self.model is not None:
+            environment |= variables_of(self.model)
         if self._parts is not None:
-            return self._parts(environment)
-        return celery_commands(self.fleet, self._settings, self.layout, environment)
+            others = self._parts(environment)
+        else:
+            others = celery_commands(self.fleet, self._settings, self.layout, environment)
+        return [*([model_command(self.model)] if self.model is not None else []), *others]
 
     def _start_server(self, path: Path) -> None:
         self.server = find_server()

@@ -12,7 +12,9 @@ from orchestrator.embedded.records import ProcessInfo, Role
 from orchestrator.embedded.roles import Command
 
 #: Workers hand their work back while there is a Redis to hand it to; the server goes last.
-STOP_ORDER = (frozenset({Role.WORKER, Role.LLM_WORKER}), frozenset({Role.BEAT}), frozenset({Role.REDIS}))
+STOP_ORDER = (
+    frozenset({Role.WORKER, Role.LLM_WORKER}), frozenset({Role.BEAT, Role.MODEL}), frozenset({Role.REDIS})
+)  # fmt: skip
 #: Seconds between two looks at the children, and at the sizes of their logs.
 TICK, TRIM_EVERY = 0.1, 30.0
 

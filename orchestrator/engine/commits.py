@@ -80,7 +80,10 @@ class Committer:
                 body = self.kinds.payloads.pack(lease.goal, lease.node, end.output)
             except OutputNotSerialisable as error:
                 return self.result(job, Failed("output", str(error), final=True))
-            data = digests(job.upstream.read, body) if self.settings.record_digests else ""
+            said = dict(end.about or {})
+            if self.settings.record_digests:
+                said |= digests(job.upstream.read, body)
+            data = to_json(said) if said else ""
             return Result(lease, Outcome.DONE, body, untaken(spec, end.output), data)
         if isinstance(end, Parked):
             delay = "" if end.seconds is None else int(end.seconds * 1000)
@@ -144,14 +147,23 @@ class Committer:
 
     def finish(self, lease: Lease, end: End, held: Held | None, message_is_out: bool = False) -> Verdict:
         """Commit a node that a user's Celery task ran."""
-        held = held or Held(lease, self.lease_ms, 0.0, 0)
+        job = self.job(lease, held or Held(lease, self.lease_ms, 0.0, 0))
+        job.message_is_out = message_is_out
+        return self.end(job, end)
+
+    def job(self, lease: Lease, held: Held) -> Job:
+        """What a lease that a message began is for, loaded whenever Redis can be reached."""
         try:
             claimed, spec = self._patiently(partial(self._loaded, lease))
         except BaseException:
             self.keeper.drop(held)
             raise
-        job = Job(claimed, spec, held, self.kinds.upstream(lease), end, message_is_out=message_is_out)
-        step = self.commit(lease.goal, "default", [job], 0)
+        return Job(claimed, spec, held, self.kinds.upstream(lease))
+
+    def end(self, job: Job, end: End) -> Verdict:
+        """Commit a job, and claim nothing."""
+        job.end = end
+        step = self.commit(job.claimed.lease.goal, "default", [job], 0)
         self.send(step)
         return step.verdicts[0]
 
@@ -215,9 +227,9 @@ class Committer:
             self.sender.invite(step.invitations)
 
 
-def digests(read: Mapping[str, str], output: str) -> str:
-    """What a node read and what it gave, in few characters, as JSON for its event."""
-    return to_json({"inputs": {node: _digest(text) for node, text in read.items()}, "output": _digest(output)})
+def digests(read: Mapping[str, str], output: str) -> dict[str, Any]:
+    """What a node read and what it gave, in few characters, for its event."""
+    return {"inputs": {node: _digest(text) for node, text in read.items()}, "output": _digest(output)}
 
 
 def _digest(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.ends import Failed
-from orchestrator.engine.payload import to_json
+from orchestrator.engine.payload import Payloads, to_json
 from orchestrator.store.store import Store
 
 ENDED: Final = ("DONE", "FAILED", "CANCELLED")
@@ -23,8 +25,13 @@ class Control:
     Raises GoalNotFound, NodeNotFound, and IllegalTransition when the goal's state does not allow it.
     """
 
-    def __init__(self, store: Store, sender: Sender, slots: Slots) -> None:
+    def __init__(
+        self, store: Store, sender: Sender, slots: Slots, payloads: Payloads, withdraw: Callable[[str], object]
+    ) -> None:
+        """`withdraw` takes the calls of models that a goal waits for out of their lines."""
         self._store = store
+        self._payloads = payloads
+        self._withdraw = withdraw
         self._sender = sender
         self._slots = slots
 
@@ -57,6 +64,8 @@ class Control:
         if goals.field(goal, "orphans"):
             self.cancel_children(goal)
         if outcome == "cancelled":
+            if goals.field(goal, "llm"):
+                self._withdraw(goal)
             self.after_end(goal)
         return outcome
 
@@ -116,13 +125,16 @@ class Control:
             self.after_end(goal)
 
     def after_end(self, goal: str) -> None:
-        """Tell the parent of a sub-goal, once it has ended. Repeating it is harmless; beat does until it worked."""
+        """Tell who waits for the goal, now that it has ended. Repeating it is harmless; beat does until it worked."""
         goals = self._store.goals
         try:
             record = goals.record(goal)
         except GoalNotFound:
             return
         if "notify" not in record:
+            return
+        if "result_task" in record:
+            self._conclude(goal, record)
             return
         parent, node = record["parent"], record["parent_node"]
         goals.expect(parent, 1000)
@@ -131,6 +143,18 @@ class Control:
         )
         self._sender.invite(invitations)
         goals.forget_field(goal, "notify")
+
+    def _conclude(self, goal: str, record: Mapping[str, str]) -> None:
+        """The goal stands for a Celery task with one node: its end is the task's result."""
+        nodes = self._store.goals.part(goal, "nodes")
+        if record["state"] == "DONE":
+            output = self._payloads.unpack(self._store.nodes.outputs(goal, list(nodes))[0])
+            self._sender.conclude(record["result_task"], output, None)
+        else:
+            dead = next(iter(self._store.goals.part(goal, "dead").values()), "{}")
+            error = json.loads(dead).get("error") or record.get("reason") or f"the call is {record['state']}"
+            self._sender.conclude(record["result_task"], None, error)
+        self._store.goals.forget_field(goal, "notify")
 
 
 def _allowed(goal: str, what: str, outcome: str, wanted: str) -> str:

@@ -38,6 +38,9 @@ class Sender(Protocol):
     def start(self, task: UserTask) -> None:
         """Send the user's own task, so that our result backend commits its node."""
 
+    def conclude(self, task_id: str, output: Any, error: str | None) -> None:
+        """Store the result of a Celery task that a goal stands for."""
+
 
 class Slots:
     """How many nodes the live fleet can run at once, by queue; read again every two seconds of use."""

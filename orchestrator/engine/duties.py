@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PER_GOAL: Final = 200
 """Leases and timers that one look at one goal handles."""
+LLM_QUEUE: Final = "llm"
+"""The Celery queue of calls that may go out now."""
 PUBLISH_SECONDS: Final = 10.0
 """How often slots are published that have not changed; they expire after a minute."""
 
@@ -36,6 +38,10 @@ class Duties:
     slots: Slots
     control: Control
     payloads: Payloads
+    forget_calls: Callable[[str], object]
+    """Takes what the accounts of models keep of a goal away."""
+    allot: Callable[[int], object]
+    """Divides the slots of the llm workers among the accounts of models."""
     _sweep_cursor: int = 0
     _last_reap: float = 0.0
     _grace_until: float = 0.0
@@ -120,6 +126,7 @@ class Duties:
             self.control.after_end(goal)
         elif reaped.advice == "remove":
             self.payloads.forget(goal)  # first: once the goal is gone nobody knows of its files
+            self.forget_calls(goal)
             self.store.goals.remove(goal)
         return reaped
 
@@ -156,4 +163,5 @@ class Duties:
             alive += 1
             slots.update(dict.fromkeys(heartbeat.worker.queues, heartbeat.worker.slots))
         self._publish({**slots, "*": 1})
+        self.allot(slots.get(LLM_QUEUE, 0))
         return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ class Done:
     """It has an output."""
 
     output: Any = None
+    about: Mapping[str, Any] | None = None
+    """What its event says besides: tokens and money of a model call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Failed:
     """It failed; whether it is tried again is not decided here."""
 
     reason: str
-    """error, timeout, unknown function, bad input, child, items."""
+    """error, timeout, unknown function, bad input, child, items, llm."""
     error: str
     trace: str = ""
     final: bool = False
@@ -43,13 +46,17 @@ class Parked:
     """It waits, and holds nothing meanwhile."""
 
     reason: str
-    """backoff, timer, signal:<name>, approval, child:<goal>, items, task."""
+    """backoff, timer, signal:<name>, approval, child:<goal>, items, task, llm:<account>."""
     then: str
     """What a timer does: done, failed, ready or retry."""
     seconds: float | None = None
     output: Any = None
     failure: Failed | None = None
     resume: str = ""
+    why: str = ""
+    """What went wrong before, if anything: it stands in the event."""
+    after: Callable[[], None] | None = None
+    """What this process does once the park is committed."""
 
     def as_json(self) -> str:
         """The note that the store keeps."""
@@ -58,6 +65,8 @@ class Parked:
             note["output"] = to_json(self.output)
         if self.failure is not None:
             note["failure"] = self.failure.as_json()
+        if self.why:
+            note["why"] = self.why[:ERROR_CHARACTERS]
         if self.resume:
             note["resume"] = self.resume
         return to_json(note)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from orchestrator.domain.dag import POSITIONAL, NodeKind
 from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
@@ -30,6 +30,14 @@ REMOVING: Final = "removing"
 """What a goal that is being removed is building."""
 
 
+class ModelCalls(Protocol):
+    """What `llm` nodes need; the queue for model calls is not the engine's."""
+
+    def ask(self, claimed: Claimed, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> End:
+        """Park a claimed node until its call may go out, or end it."""
+        ...
+
+
 @dataclass(slots=True)
 class Kinds:
     """Runs nodes of every kind."""
@@ -44,6 +52,8 @@ class Kinds:
     """Cancels a goal for a reason: for a sub-goal whose parent is being cancelled."""
     retry: Callable[[str], str]
     """Runs the failed nodes of a goal again: for a sub-goal whose node is retried."""
+    models: Callable[[], ModelCalls]
+    """The calls of models; asked for when a node needs one."""
 
     def upstream(self, lease: Lease) -> Upstream:
         """What a node can read."""
@@ -110,6 +120,10 @@ def _task(_: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstrea
     sent = int(claimed.resume.partition(":")[2] or 0) if claimed.resume else 0
     upstream.inputs(spec)
     return Parked("task", "ready", TASK_RESEND_SECONDS * 2.0 ** min(sent, 7), resume=f"task:{sent + 1}")
+
+
+def _llm(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+    return self.models().ask(claimed, spec, upstream.inputs(spec))
 
 
 def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
@@ -183,6 +197,7 @@ _RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any], U
     NodeKind.WAIT: _wait,
     NodeKind.APPROVAL: _approval,
     NodeKind.TASK: _task,
+    NodeKind.LLM: _llm,
     NodeKind.GOAL: _goal,
     NodeKind.MAP: _map,
 }
@@ -201,7 +216,9 @@ def child_id(goal: str, node: str) -> str:
 def after_park(kinds: Kinds, claimed: Claimed, spec: Mapping[str, Any], parked: Parked) -> None:
     """What follows once a park is committed: the user's message goes out, or a child that ended first is noticed."""
     lease = claimed.lease
-    if parked.reason == "task":
+    if parked.after is not None:
+        parked.after()
+    elif parked.reason == "task":
         inputs = kinds.upstream(lease).inputs(spec)
         args = inputs.pop(POSITIONAL, [])
         limit = spec.get("timeout_seconds")

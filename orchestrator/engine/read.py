@@ -79,6 +79,13 @@ class Reader:
             self._store.goals.record(goal)
         return [Event.from_stream(goal, name, fields) for name, fields in raw]
 
+    def chunks(self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000) -> Sequence[Event]:
+        """Pieces of models' answers, as `events` gives what happened. Raises GoalNotFound."""
+        raw = self._store.chunks.read(goal, after, limit, int(block_seconds * 1000))
+        if not raw:
+            self._store.goals.record(goal)
+        return [Event.from_stream(goal, name, fields) for name, fields in raw]
+
     def _times(self, goal: str) -> Mapping[str, dict[str, Any]]:
         """When each node was last claimed and ended, and by whom: from the events, which hold it anyway."""
         times: dict[str, dict[str, Any]] = {}

@@ -52,9 +52,10 @@ class Submitter:
         self._slots = slots
 
     def submit(
-        self, document: Mapping[str, Any] | Goal, parent: Parent | None = None, limits: Limits = DEFAULT_LIMITS
-    ) -> str:
-        """Store a goal and start it; returns its id.
+        self, document: Mapping[str, Any] | Goal, parent: Parent | None = None, limits: Limits = DEFAULT_LIMITS,
+        result_task: str = "",
+    ) -> str:  # fmt: skip
+        """Store a goal and start it; returns its id. Its end becomes the result of the Celery task `result_task`.
 
         Submitting the same again (same id and content, or same idempotency key whatever the content) returns the same goal. Raises
         InvalidGoal with every fault, GoalExists, RedisNotReachable; in each case nothing is left behind.
@@ -63,9 +64,9 @@ class Submitter:
             document = document.model_dump(mode="json", exclude_defaults=True)
         with garbage_left():
             goal = read_goal(document, limits)
-            return self._submit(goal, parent)
+            return self._submit(goal, parent, result_task)
 
-    def _submit(self, goal: Goal, parent: Parent | None) -> str:
+    def _submit(self, goal: Goal, parent: Parent | None, result_task: str) -> str:
         name, stored = self._name(goal)
         if stored:
             return name
@@ -85,6 +86,8 @@ class Submitter:
         if parent is not None:
             record |= {"parent": parent.goal, "parent_node": parent.node, "parent_run": parent.run, "notify": 1}
             self._store.goals.adopt(parent.goal, parent.node, name)
+        elif result_task:
+            record |= {"result_task": result_task, "notify": 1}
         try:
             self._store_goal(name, goal, record)
         except GoalExists:

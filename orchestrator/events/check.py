@@ -12,6 +12,7 @@ from typing import Final
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import NodeState
 from orchestrator.events import agree, places
+from orchestrator.events.accounts import check_account, check_accounts
 from orchestrator.events.fleet import check_fleet, one_run, unknown_keys
 from orchestrator.events.history import History
 from orchestrator.events.plan import Plan
@@ -23,8 +24,8 @@ from orchestrator.events.violation import INVARIANTS, Note, Report, Violation
 from orchestrator.store.store import Store
 
 __all__ = [
-    "INVARIANTS", "Note", "Plan", "Report", "Violation", "check_fleet", "check_goal", "check_history", "check_permits",
-    "examine_goal", "examine_history", "saved_events", "unknown_keys",
+    "INVARIANTS", "Note", "Plan", "Report", "Violation", "check_account", "check_fleet", "check_goal", "check_history",
+    "check_permits", "examine_goal", "examine_history", "saved_events", "unknown_keys",
 ]  # fmt: skip
 
 TRIES: Final = 5
@@ -70,14 +71,15 @@ def examine_goal(store: Store, goal: str, retries: int | None = None) -> Report:
         patched = (Note("the goal was patched again and again while it was read", True),)
         found = [fault for fault in history.violations() if fault.invariant != "I3"]
         return _report(goal, history, found, dict.fromkeys(("I3", *_NEED_STATE), patched))
-    found = history.violations()
+    permits, calls = check_accounts(store, goal)
+    found = [*history.violations(), *permits]
     if stored is None:
         moved = (Note("the goal moved while it was read", True),)
-        return _report(goal, history, found, dict.fromkeys(_NEED_STATE, moved))
+        return _report(goal, history, found, dict.fromkeys(_NEED_STATE, moved), calls)
     found += _state(stored, history.story, plan)
     found += _of_the_goal(store, goal, stored)
     here = (Note("keys of other goals: check_fleet reads every key", False),)
-    return _report(goal, history, found, {"I10": here})
+    return _report(goal, history, found, {"I10": here}, calls)
 
 
 def _settled(store: Store, goal: str, history: History) -> Stored | None:
@@ -118,8 +120,13 @@ def _of_the_goal(store: Store, goal: str, stored: Stored) -> Iterator[Violation]
         yield from one_run(store, goal, stored.record["key"])
 
 
-def _report(goal: str, history: History, found: list[Violation], missing: Mapping[str, tuple[Note, ...]]) -> Report:
+def _report(
+    goal: str, history: History, found: list[Violation], missing: Mapping[str, tuple[Note, ...]],
+    calls: tuple[Note, ...] | None = None,
+) -> Report:  # fmt: skip
     notes = dict(history.notes())
+    if calls is not None:  # its permits are in the events of its accounts
+        notes["I7"] = calls
     for invariant, more in missing.items():
         notes[invariant] = (*notes.get(invariant, ()), *more)
     order = list(INVARIANTS)

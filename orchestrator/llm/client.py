@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
+from orchestrator.llm.attempt import Attempts, Listener, Parts
 from orchestrator.llm.calls import Provider
 from orchestrator.llm.estimates import Estimates, LocalEstimates
 from orchestrator.llm.failures import LlmInvalidAnswer
@@ -16,9 +17,11 @@ from orchestrator.llm.headers import Window
 from orchestrator.llm.messages import Chunk, Reply, Request
 from orchestrator.llm.ports import Limiter
 from orchestrator.llm.profiles import Profiles
-from orchestrator.llm.run import Listener, Parts, Run
-from orchestrator.llm.schema import read_model, strict_schema
+from orchestrator.llm.run import Run
+from orchestrator.llm.schema import check_schema, read_model, strict_schema
 from orchestrator.llm.sharing import Cache, Flights, LocalCache, LocalFlights, request_hash
+
+_FREE: Final[Mapping[str, Any]] = {"micro_usd": 0, "attempts": 0}
 
 
 class Client:
@@ -58,12 +61,13 @@ class Client:
         With `answer` the reply's `parsed` is an instance of that model, and its schema is asked for. `receive` follows
         the answer while it is written. `cancelled` is asked between attempts, during pauses, and for each chunk. Raises
         LlmRefused, LlmQuotaSpent, LlmUnavailable, LlmInvalidAnswer, ContextTooLong, LlmDeadline, LlmCancelled,
-        UnknownModel, and what the limiter raises.
+        UnknownModel, BadSchema, and what the limiter raises.
         """
         if answer is not None:
             request = request.model_copy(update={"response_schema": strict_schema(answer)})
-        key = request_hash(request) if request.share or request.cache_seconds else ""
-        found = self._cache.get(key, request.cache_seconds) if request.cache_seconds else None
+        elif request.response_schema is not None:
+            check_schema(request.response_schema)
+        found = self.cached(request)
         if found is not None:
             return self._again(found, "cache", answer, receive)
         listener = Listener(answer, receive, cancelled)
@@ -71,12 +75,26 @@ class Client:
         if not request.share:
             reply = run.reply()
         else:
-            reply, shared = self._flights.run(key, run.reply, self._parts.profiles.total_seconds, cancelled)
+            reply, shared = self._flights.run(
+                request_hash(request), run.reply, self._parts.profiles.total_seconds, cancelled
+            )
             if shared:
                 return self._again(reply, "shared", answer, receive)
-        if request.cache_seconds and reply.finish_reason in ("stop", "tool_calls"):
-            self._cache.put(key, reply, request.cache_seconds)
+        self.keep(request, reply)
         return _modelled(reply, answer)
+
+    def attempts(self, request: Request, listener: Listener, seconds: float) -> Attempts:
+        """The attempts of a call whose permits somebody else gets; its time is over after so many seconds."""
+        return Attempts(self._parts, request, listener, self._parts.clock() + seconds)
+
+    def cached(self, request: Request) -> Reply | None:
+        """An answer that is kept, where the request allows one."""
+        return cached(self._cache, request)
+
+    def keep(self, request: Request, reply: Reply) -> None:
+        """Keep a whole answer, where the request allows it."""
+        if request.cache_seconds and reply.finish_reason in ("stop", "tool_calls"):
+            self._cache.put(request_hash(request), reply, request.cache_seconds)
 
     def close(self) -> None:
         """Give the provider's connections back."""
@@ -88,8 +106,15 @@ class Client:
         """Somebody's answer once more: free of charge, and in one piece."""
         if receive is not None and reply.text:
             receive(Chunk(text=reply.text, attempt=1, model=reply.model))
-        update: dict[str, Any] = {"source": source, "micro_usd": 0, "attempts": 0}
-        return _modelled(reply.model_copy(update=update), answer)
+        return _modelled(reply.model_copy(update={**_FREE, "source": source}), answer)
+
+
+def cached(cache: Cache, request: Request) -> Reply | None:
+    """An answer that is kept, where the request allows one: free of charge."""
+    if not request.cache_seconds:
+        return None
+    found = cache.get(request_hash(request), request.cache_seconds)
+    return found and found.model_copy(update={**_FREE, "source": "cache"})
 
 
 def _modelled(reply: Reply, answer: type[BaseModel] | None) -> Reply:

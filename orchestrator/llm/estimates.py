@@ -6,11 +6,17 @@ percentile is taken over the latest answers, so that it follows a changed prompt
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
+
+from orchestrator.store.llm_shared import SharingFailed
+
+log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 200
 ENOUGH: Final = 20
@@ -18,6 +24,10 @@ ENOUGH: Final = 20
 UNKNOWN_TOKENS: Final = 1024
 MARGIN: Final = 1.1
 SHARE: Final = 0.95
+FRESH_SECONDS: Final = 5.0
+"""So old may be what a process knows of the fleet's lengths."""
+ROLES: Final = 10_000
+"""Pairs of model and role that a process remembers; the least recently read is dropped first."""
 
 
 def estimate(seen: Sequence[int]) -> int:
@@ -59,3 +69,48 @@ class LocalEstimates:
         """Remember an answer's length; the latest 200 count."""
         with self._lock:
             self._seen.setdefault((model, role), deque(maxlen=REMEMBERED)).append(output_tokens)
+
+
+class SharedEstimates:
+    """What the whole fleet learnt: lengths that the settling of permits keeps in Redis.
+
+    A length is read at most every five seconds. While Redis is away the last one stands.
+    """
+
+    def __init__(
+        self, learned: Callable[[str, str, str], Sequence[int]], accounts: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`learned(account, model, role)` gives the latest lengths; `accounts` says which account serves a model."""
+        self._learned = learned
+        self._accounts = accounts
+        self._clock = clock
+        self._read: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def tokens(self, model: str, role: str) -> int:
+        """Output tokens to reserve; 1,024 as long as nothing is known."""
+        key = (model, role)
+        with self._lock:
+            at, before = self._read.get(key, (float("-inf"), UNKNOWN_TOKENS))
+            if self._clock() - at < FRESH_SECONDS:
+                return before
+            if key in self._read:
+                self._put(key, before)  # the other threads need not read it too
+        try:
+            found = estimate(self._learned(self._accounts[model], model, role))
+        except SharingFailed as error:
+            log.warning("lengths of answers could not be read: %s", error)
+            return before
+        with self._lock:
+            self._put(key, found)
+        return found
+
+    def observe(self, model: str, role: str, output_tokens: int) -> None:
+        """Nothing: the permit's settlement keeps the length, in the script that books it."""
+
+    def _put(self, key: tuple[str, str], tokens: int) -> None:
+        self._read[key] = (self._clock(), tokens)
+        self._read.move_to_end(key)
+        while len(self._read) > ROLES:
+            self._read.popitem(last=False)

@@ -11,8 +11,8 @@ import re
 import threading
 import uuid
 import weakref
-from collections.abc import Mapping
-from typing import Final, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from orchestrator.llm.errors import (
     BreakerOpen,
@@ -25,17 +25,22 @@ from orchestrator.llm.errors import (
 )
 from orchestrator.llm.limits import Cost, Limits, override_json
 from orchestrator.llm.permit import Permit
-from orchestrator.llm.station import Station, Waiter
+from orchestrator.llm.station import Station
 from orchestrator.llm.status import Snapshot
-from orchestrator.store.llm_records import Ask, Caller, Outcome, Word
+from orchestrator.llm.told import Waiter
+from orchestrator.store.llm import GATE
+from orchestrator.store.llm_records import Ask, Caller, Hold, Outcome, Word
 from orchestrator.store.store import Store
 
 WAIT_SECONDS: Final = 900.0
 TTL_SECONDS: Final = 10.0
 CLAIM_SECONDS: Final = 1.0
 """A grant that its process has not taken up after this long goes back."""
+GATED_CLAIM_SECONDS: Final = 5.0
+"""The same for a gated call, whose message has a broker and a worker's queue to pass."""
 _SHORTEST_TTL: Final = 2.0
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._/:@-]{1,128}")
+_ID: Final = re.compile(r"[^\x00-\x20\x7f]{1,400}")
 _LISTED: Final = 1000
 
 
@@ -82,14 +87,52 @@ class Limiter:
             if permit is not None:
                 return permit
 
+    def join(
+        self, account: str, id: str, cost: Cost, *, nonce: str, owner: str, goal: str, priority: int = 0,
+        weight: float = 1.0, owner_weight: float = 1.0, ttl_seconds: float = TTL_SECONDS,
+    ) -> Word:  # fmt: skip
+        """Put a gated call into the line, from any process, without waiting. Safe to send again under the same nonce.
+
+        `granted` must be published by the caller; after `queued` the word goes to the account's gate; else why not:
+        `too_large`, `over_budget`, `breaker`, `taken`. ValueError for arguments that make no sense.
+        """
+        _check(account, owner, goal, weight, owner_weight, ttl_seconds)
+        if not _ID.fullmatch(id):
+            raise ValueError(f"id {id!r}: printable and without blanks, 1 to 400 characters")
+        ask = Ask(
+            cost.input_tokens, cost.output_tokens, cost.micro_usd, owner, goal, nonce, GATE,
+            round(GATED_CLAIM_SECONDS * 1000), round(ttl_seconds * 1000), priority, weight, owner_weight, gated=True,
+        )  # fmt: skip
+        answer = self._store.llm.acquire(account, self._outside(account), id, ask)
+        return Word(id, Outcome(answer.outcome), str(answer.rest[0]))
+
+    def leave(self, account: str, id: str) -> Word:
+        """Take one call out of the line: `cancelled`, also for a gated one that was granted and did not begin yet;
+        `granted` for one that has begun, `unknown` for one that never was or is over."""
+        return Word.of(self._store.llm.cancel(account, self._outside(account), [id]).rest[0])
+
+    def take_up(
+        self, account: str, id: str, fence: int, nonce: str, cost: Cost, ttl_seconds: float = TTL_SECONDS
+    ) -> Permit | None:
+        """The gated call begins now, in this process, which renews its lease from now on. None: the permit is lost."""
+        _check(account, ttl_seconds=ttl_seconds)
+        return self._station(account).take_up(Hold(id, fence, nonce), cost, ttl_seconds)
+
+    def open_gate(self, account: str, publish: Callable[[Word], None]) -> None:
+        """Hand every word for gated calls to `publish`, in a thread of its own, and keep the account's time, until close.
+
+        Any number of processes may; each word reaches one. A grant that is not taken up within 5 s, because `publish`
+        raised or its process died, goes back into its place. Raises ValueError if this process has done so before.
+        """
+        self._station(account).open_gate(publish)
+
     def _try(self, station: Station, ask: Ask, cost: Cost, wait_seconds: float, end: float) -> Permit | None:
         """One way through the line. None: this process stood still and took its grant up too late."""
-        waiter, answer = station.acquire(uuid.uuid4().hex, ask)
-        word = Word(waiter.id, Outcome(answer.outcome), str(answer.rest[0]))
+        waiter, word = station.acquire(uuid.uuid4().hex, ask)
         if word.outcome is Outcome.QUEUED:
             word = self._wait(station, waiter, wait_seconds, end)
         if word.outcome is not Outcome.GRANTED:
-            _refuse(station.account, word)
+            raise refusal(station.account, word)
         return station.started(waiter, word, cost)
 
     def _wait(self, station: Station, waiter: Waiter, seconds: float, end: float) -> Word:
@@ -104,7 +147,7 @@ class Limiter:
         if word.outcome is Outcome.GRANTED:
             return word
         before = int(word.detail) if word.outcome is Outcome.CANCELLED else 0
-        raise WaitOver(station.account, seconds, before, self._cause(station.account))
+        raise WaitOver(station.account, seconds, before, self.waits_for(station.account))
 
     def _give_up(self, station: Station, waiter: Waiter) -> None:
         """The thread was interrupted while it waited: what was granted meanwhile goes back."""
@@ -115,7 +158,7 @@ class Limiter:
             if permit is not None:
                 permit.unused()
 
-    def _cause(self, account: str) -> str:
+    def waits_for(self, account: str) -> str:
         """What the line waits for, in words."""
         seen = self.status(account)
         if seen.draining:
@@ -145,6 +188,10 @@ class Limiter:
     def set_slots(self, account: str, slots: int | None) -> None:
         """So many slots have the live llm workers: gated calls in flight never exceed them. None: not known."""
         self._adjust(account, "slots", str(-1 if slots is None else slots))
+
+    def gated(self, account: str) -> int:
+        """How many slots of llm workers the account could use: calls that hold one, and calls that wait."""
+        return self._store.llm.demand(account)
 
     def drain(self, account: str, on: bool = True) -> None:
         """Grant nothing more; calls in flight end, waiters keep their places. `on=False` goes on."""
@@ -216,16 +263,17 @@ def _check(
         raise ValueError(f"ttl_seconds is {ttl_seconds:g}: at least {_SHORTEST_TTL:g}")
 
 
-def _refuse(account: str, word: Word) -> NoReturn:
+def refusal(account: str, word: Word) -> LlmError:
+    """Why there is no permit, as callers get it."""
     detail = word.detail
     if word.outcome is Outcome.TOO_LARGE:
-        raise TooLarge(f"account {account}: the call is above the limit of {detail} and can never go out", account)
+        return TooLarge(f"account {account}: the call is above the limit of {detail} and can never go out", account)
     if word.outcome is Outcome.BREAKER:
-        raise BreakerOpen(f"account {account}: the breaker is open: {detail}", account)
+        return BreakerOpen(f"account {account}: the breaker is open: {detail}", account)
     if word.outcome is Outcome.OVER_BUDGET:
-        raise OverBudget(f"account {account}: the budget of {detail} cannot pay for the call", account)
+        return OverBudget(f"account {account}: the budget of {detail} cannot pay for the call", account)
     if word.outcome is Outcome.CANCELLED:
-        raise Withdrawn(f"account {account}: the call was taken out of the line", account)
+        return Withdrawn(f"account {account}: the call was taken out of the line", account)
     if word.outcome is Outcome.TAKEN:
-        raise IdTaken(f"account {account}: {word.id} is in use", account)
-    raise LlmError(f"account {account}: no permit: {word.outcome}", account)
+        return IdTaken(f"account {account}: {word.id} is in use", account)
+    return LlmError(f"account {account}: no permit: {word.outcome}", account)

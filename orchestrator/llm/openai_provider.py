@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
@@ -42,6 +43,10 @@ class OpenAIProvider:
         except ImportError as error:
             text = f"calling models needs the extra llm (no {error.name}): pip install 'chordal[llm]'"
             raise MissingExtra(text) from None
+        # The SDK loads its parts at their first use; a call that has its permit shall not wait for that.
+        for part in ("chat.completions.completions", "responses.responses"):
+            import_module(f"openai.resources.{part}")
+        wire.tls()
         self._openai, self._wire = openai, wire
         self._environ = environ
         self._wall = wall

@@ -46,9 +46,12 @@ class Permit:
         """Whose limits it counts against."""
         return self._station.account
 
-    def settle(self, actual: Cost) -> None:
-        """The call is over and used so much; the rest is given back. Raises PermitLost if the lease had run out."""
-        self._end(Release.OK, actual)
+    def settle(self, actual: Cost, learn: str = "") -> None:
+        """The call is over and used so much; the rest is given back. Raises PermitLost if the lease had run out.
+
+        `learn`, `model \\1 role`, says for which calls the output tokens are remembered; the store's `learned` gives them.
+        """
+        self._end(Release.OK, actual, learn=learn)
 
     def fail(self, reason: str, actual: Cost | None = None) -> None:
         """The provider failed (5xx, time-out, nonsense): it counts towards the breaker. None: used as reserved."""
@@ -62,11 +65,11 @@ class Permit:
         """The call was never sent: everything is refunded."""
         self._end(Release.UNUSED, Cost(0, 0))
 
-    def _end(self, how: Release, used: Cost, reason: str = "") -> None:
+    def _end(self, how: Release, used: Cost, reason: str = "", learn: str = "") -> None:
         if self.ended:
             return
         self.ended = True
-        if self._station.release(self, how, used, reason) == "lost":
+        if self._station.release(self, how, used, reason, learn) == "lost":
             raise PermitLost(
                 f"account {self.account}: the lease of permit {self.id} ran out before its end", self.account
             )

@@ -11,8 +11,8 @@ from orchestrator.llm.limits import Cost
 class Permit(Protocol):
     """The right to make one call; ends in exactly one of `settle`, `fail`, `abandon` and `unused`."""
 
-    def settle(self, actual: Cost) -> None:
-        """It went well and used so much."""
+    def settle(self, actual: Cost, learn: str = "") -> None:
+        """It went well and used so much; `learn` (`model \\1 role`) names what such answers' lengths are kept for."""
         ...
 
     def fail(self, reason: str, actual: Cost | None = None) -> None:

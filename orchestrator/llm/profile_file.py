@@ -15,6 +15,8 @@ from orchestrator.llm.profiles import Account, Model, Profiles
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
 DEFAULT_MODEL: Final = "gpt-5-mini"
+LOCAL_VARIABLE: Final = "CHORDAL_LOCAL_MODEL"
+"""Profiles (JSON) of the model that the stack on this machine serves; the supervisor tells its children by it."""
 MOST_BYTES: Final = 1_048_576
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {"accounts": Account, "models": Model}
 
@@ -45,11 +47,18 @@ def load_profiles(path: Path | None, environ: Mapping[str, str]) -> Profiles:
 
 
 def default_profiles(environ: Mapping[str, str]) -> Profiles:
-    """One account from OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL; raises InvalidProfiles if neither of the first
-    two is set."""
+    """One account from OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL, else the local model of the stack.
+
+    Raises InvalidProfiles if there is neither.
+    """
     url, key = environ.get("OPENAI_BASE_URL") or OPENAI_URL, environ.get("OPENAI_API_KEY")
     if not key and url == OPENAI_URL:
-        remedy = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, or write a file of profiles"
+        if local := environ.get(LOCAL_VARIABLE):
+            return read_profiles(parse_json(local))
+        remedy = (
+            "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, or write a file of profiles, "
+            "or start the stack with --local-model"
+        )
         raise InvalidProfiles([Fault("environment", "no model can be called", remedy)])
     name = environ.get("OPENAI_MODEL") or DEFAULT_MODEL
     account: dict[str, Any] = {"base_url": url, "kind": "openai" if url == OPENAI_URL else "self-hosted"}

@@ -17,8 +17,6 @@ Rate = Annotated[int, Field(ge=1)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$"
 Name = Annotated[str, Field(pattern=NAME)]
-LEASE_MARGIN_SECONDS: Final = 15.0
-"""A permit's lease outlives the time limit of its attempt by this much, so that no holder outlives its lease."""
 
 
 class _Record(BaseModel):
@@ -92,7 +90,10 @@ class Account(_Record):
     limits: LimitsProfile = LimitsProfile()
     """What the account may do."""
     timeout_seconds: Seconds = 120.0
-    """Time limit of one attempt by the wall clock, from the connection to the last byte. Its lease lasts 15 s longer."""
+    """Time limit of one attempt by the wall clock, from the connection to the last byte."""
+    lease_seconds: float = Field(5.0, ge=2, le=3600, allow_inf_nan=False)
+    """How long a permit is valid without renewal; the process that makes the call renews it. So long the slots of a
+    process that was killed stay taken, and a process that stands still longer than this is taken for dead."""
     connect_seconds: Seconds = 10.0
     """Time limit of a connection."""
     silence_seconds: Seconds = 60.0
@@ -104,11 +105,6 @@ class Account(_Record):
         if fault := fault_of_url(value):
             raise ValueError(fault)
         return value.rstrip("/")
-
-    @property
-    def lease_seconds(self) -> float:
-        """How long a permit is leased for an attempt."""
-        return self.timeout_seconds + LEASE_MARGIN_SECONDS
 
     @property
     def price_provider(self) -> str | None:
@@ -131,6 +127,8 @@ class Model(_Record):
     """How its tokens are counted: `o200k_base` or `cl100k_base`; known for OpenAI's models, else counted high."""
     price: Price | None = None
     """What it costs, if the built-in table does not know or is wrong."""
+    limits: LimitsProfile | None = None
+    """What this model may do, beside what its account may; counted under the name `account/model`."""
 
 
 class Retry(_Record):
@@ -168,6 +166,15 @@ class Profiles(_Record):
         if name in self.models:
             return [name]
         raise UnknownModel(f"there is no model or chain {name!r}; known: {', '.join([*self.models, *self.chains])}")
+
+    def default(self) -> str:
+        """What callers without a wish get: the chain `default`, or the only model. Raises UnknownModel."""
+        if "default" in self.chains:
+            return "default"
+        if len(self.models) == 1:
+            return next(iter(self.models))
+        known = ", ".join([*self.models, *self.chains])
+        raise UnknownModel(f"name a model, or write a chain `default` into the profiles; known: {known}")
 
     def limits(self) -> dict[str, Limits]:
         """The limits of every account, as the limiter takes them."""

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from orchestrator.llm.errors import LlmError
+from orchestrator.llm.failures import MissingExtra
+
+
+class BadSchema(LlmError):
+    """The response schema of a request is not a JSON schema, or refers to something outside of itself. Mend it."""
 
 
 def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -44,3 +53,47 @@ def read_model(value: Any, model: type[BaseModel]) -> BaseModel:
     except ValidationError as error:
         count = error.error_count()
     raise ValueError(f"the answer has {count} faults against its schema")
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Is this a JSON schema? For before a call is paid for. Raises BadSchema and MissingExtra."""
+    _validator(json.dumps(schema, sort_keys=True))
+
+
+def read_schema(value: Any, schema: Mapping[str, Any]) -> None:
+    """Check an answer against a JSON schema that is given as such (draft 2020-12 where it does not say).
+
+    Raises ValueError, whose text holds nothing of the answer; BadSchema; MissingExtra. Nothing is fetched.
+    """
+    validator = _validator(json.dumps(schema, sort_keys=True))
+    try:
+        count = sum(1 for _ in validator.iter_errors(value))
+    except RecursionError:
+        raise ValueError("the answer is too deep for its schema") from None
+    except Exception as error:
+        unresolved = type(error).__name__
+    else:
+        if count:
+            raise ValueError(f"the answer has {count} faults against its schema")
+        return
+    raise BadSchema(f"the response schema cannot be applied: {unresolved}")
+
+
+@lru_cache(maxsize=64)
+def _validator(text: str) -> Any:
+    try:
+        from jsonschema import Draft202012Validator
+        from jsonschema.exceptions import SchemaError
+        from jsonschema.validators import validator_for
+        from referencing import Registry
+    except ImportError:
+        raise MissingExtra('response schemas need jsonschema: pip install "chordal[llm]"') from None
+    schema = json.loads(text)
+    kind = validator_for(schema, default=Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except SchemaError as error:
+        place = "/".join(map(str, error.absolute_path)) or "its root"
+    else:
+        return kind(schema, registry=Registry())  # an empty one: references that lead outside are not looked up
+    raise BadSchema(f"the response schema is not a JSON schema, at {place}")

@@ -36,13 +36,16 @@ def cost(target: Target, usage: Usage) -> Cost:
     return Cost(max(0, usage.input_tokens - free), usage.output_tokens, price)
 
 
-def settle(permit: Permit, failure: Failure | None, used: Cost | None, backoff: Callable[[], float]) -> None:
+def settle(
+    permit: Permit, failure: Failure | None, used: Cost | None, backoff: Callable[[], float] = float, learn: str = ""
+) -> None:
     """End the permit of an attempt; `used` is None where nobody knows what a failure cost.
 
-    `backoff` says for how many seconds to hold the account after a 429 that does not. Raises PermitLost.
+    `backoff` says for how many seconds to hold the account after a 429 that does not; `learn` names what the length of
+    the answer is remembered for. Raises PermitLost.
     """
     if failure is None:
-        permit.settle(used or _NOTHING)
+        permit.settle(used or _NOTHING, learn)
         return
     if used is None and failure.spends_nothing:
         used = _NOTHING

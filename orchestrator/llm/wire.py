@@ -11,11 +11,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from functools import cache, partial
+from typing import Any, Final
 
 import httpcore2
 import httpx2
@@ -24,6 +27,11 @@ from orchestrator.llm.address import fault_of_address
 
 NotConnected = httpx2.ConnectError
 """No connection was made, so nothing was sent."""
+
+_READ_BYTES: Final = 8192
+"""A socket's buffer is there as long as a call waits for its answer; httpcore would take 64 kB for each."""
+_IDLE_SECONDS: Final = 30.0
+"""A connection that has not been used for so long is closed."""
 
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
@@ -57,7 +65,7 @@ class _Stream(httpcore2.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout))
+        return self._inner.read(min(max_bytes, _READ_BYTES), _left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, _left(timeout))
@@ -123,29 +131,92 @@ def _as_httpx() -> Iterator[None]:
         raise httpx2.ReadError(type(error).__name__) from None
 
 
-class _Body(httpx2.SyncByteStream):
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
+class _Idle:
+    """Open connections that no call uses, the latest on top.
 
-    def __iter__(self) -> Iterator[bytes]:
-        with _as_httpx():
-            yield from self._inner
+    A call takes a connection out and puts it back, so nothing is ever searched: the pool that comes with httpcore looks at
+    every connection for every call, which with a thousand in flight is most of what a call costs.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._found: deque[tuple[float, httpcore2.HTTPConnection]] = deque()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def take(self, origin: httpcore2.Origin) -> httpcore2.HTTPConnection:
+        """One that still stands, or a new one."""
+        while True:
+            with self._lock:
+                connection = self._found.pop()[1] if self._found else None
+            if connection is None:
+                return httpcore2.HTTPConnection(
+                    origin, ssl_context=tls(), keepalive_expiry=_IDLE_SECONDS, network_backend=_Backend()
+                )
+            if connection.can_handle_request(origin) and not connection.has_expired():
+                return connection
+            connection.close()
+
+    def put(self, connection: httpcore2.HTTPConnection) -> None:
+        """The call is over."""
+        now, over = time.monotonic(), []
+        with self._lock:
+            if self._closed or not connection.is_idle() or len(self._found) >= self._keep:
+                over.append(connection)
+            else:
+                self._found.append((now, connection))
+            while self._found and self._found[0][0] < now - _IDLE_SECONDS:
+                over.append(self._found.popleft()[1])
+        for one in over:
+            one.close()
 
     def close(self) -> None:
-        self._inner.close()
+        """Close them; those in use follow when their calls end."""
+        with self._lock:
+            self._closed = True
+            over = [connection for _, connection in self._found]
+            self._found.clear()
+        for one in over:
+            one.close()
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, inner: Any, done: Callable[[], None]) -> None:
+        self._inner = inner
+        self._done = done
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            with _as_httpx():
+                yield from self._inner
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            try:
+                self._inner.close()
+            finally:
+                self._done()
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """Certificates are read once a process; every account uses them."""
+    return httpx2.create_ssl_context()
 
 
 class Transport(httpx2.BaseTransport):
-    """An HTTP/1.1 transport that keeps deadlines and refuses addresses. Safe to share between threads."""
+    """An HTTP/1.1 transport that keeps deadlines and refuses addresses. Safe to share between threads.
 
-    def __init__(self, keep: int = 64) -> None:
-        self._pool = httpcore2.ConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
-            max_connections=None,  # how many calls are open is the limiter's business
-            max_keepalive_connections=keep,
-            keepalive_expiry=30.0,
-            network_backend=_Backend(),
-        )
+    How many connections are open is the limiter's business; `keep` is how many of them stay open without a call.
+    """
+
+    def __init__(self, keep: int = 256) -> None:
+        self._idle = _Idle(keep)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; the body of the answer is read under the same deadline."""
@@ -161,15 +232,19 @@ class Transport(httpx2.BaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
-        with _as_httpx():
-            answer = self._pool.handle_request(asked)
-        return httpx2.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
-        )
+        connection = self._idle.take(asked.url.origin)
+        try:
+            with _as_httpx():
+                answer = connection.handle_request(asked)
+        except BaseException:
+            connection.close()
+            raise
+        body = _Body(answer.stream, partial(self._idle.put, connection))
+        return httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        self._idle.close()
 
 
 def http_client() -> httpx2.Client:

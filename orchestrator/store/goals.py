@@ -11,6 +11,7 @@ from orchestrator.domain.errors import ChordalError, GoalExists, GoalNotFound
 from orchestrator.store.keys import Keys
 from orchestrator.store.records import Invitation, NodeRow, invitations
 from orchestrator.store.scripts import Scripts
+from orchestrator.store.streams import read_stream
 
 PIECE: Final = 1000
 """Nodes that one script stores, cancels or removes."""
@@ -236,6 +237,13 @@ class GoalStore:
         """Several fields of the goal's record; None for what is not there."""
         return list(self._client.hmget(self._keys.goal(goal), *names))
 
+    def use_account(self, goal: str, account: str) -> None:
+        """Note that a goal that is there has calls on an account of models."""
+        name = self._keys.goal(goal)
+        known = str(self._client.hget(name, "llm") or "").split()
+        if account not in known and self._client.exists(name):
+            self._client.hset(name, "llm", " ".join([*known, account]))
+
     def forget_field(self, goal: str, name: str) -> None:
         """Take one field out of the goal's record."""
         self._client.hdel(self._keys.goal(goal), name)
@@ -252,12 +260,7 @@ class GoalStore:
 
     def events(self, goal: str, after: str, most: int, block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
         """Raw entries of the goal's stream behind an id, waiting up to `block_ms` (at most 4,000) for the first."""
-        stream = {self._keys.part(goal, "events"): after}
-        reply = self._client.xread(stream, count=most, block=min(block_ms, 4000) if block_ms > 0 else None)
-        if not reply:
-            return []
-        entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
-        return [(str(name), dict(fields)) for name, fields in entries]
+        return read_stream(self._client, self._keys.part(goal, "events"), after, most, block_ms)
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -64,6 +64,13 @@ CATALOGUE: Final = (
     KeySpec("dag:{goal}:timers", "zset", "commit, reap", _GOAL_END, "Parked node by the time at which it wakes, ms."),
     KeySpec("dag:{goal}:parked", "hash", "commit, wake", _GOAL_END, "Parked node to the JSON of what it waits for."),
     KeySpec("dag:{goal}:children", "hash", "submit", _GOAL_END, "Node of kind goal to the id of its sub-goal."),
+    KeySpec(
+        "dag:{goal}:chunks",
+        "stream",
+        "llm workers",
+        _GOAL_END + "; an hour after the last piece",
+        "Pieces of models' answers while they are written, for calls with `stream`.",
+    ),
     KeySpec("dag:{goal}:signals", "hash", "wake", _GOAL_END, "Signals that arrived: name to payload."),
     KeySpec("dag:{goal}:ready:<queue>", "zset", "claim, commit", _GOAL_END, "Claimable nodes of a queue, best first."),
     KeySpec("dag:{goal}:lane:<lane>", "zset", "commit", _GOAL_END, "Nodes of a lane in their order."),
@@ -179,8 +186,8 @@ CATALOGUE: Final = (
         "{llm:<key>}:in:<key>",
         "list",
         "acquire, release, tick",
-        "60 s unread",
-        "Inbox of a process: grants and refusals for its waiters.",
+        "60 s unread, `in:gate` a day",
+        "Inbox of a process: grants and refusals for its waiters. `in:gate` is shared: those of gated calls.",
     ),
     KeySpec(
         "{llm:<key>}:recent",
@@ -204,11 +211,46 @@ CATALOGUE: Final = (
         "Reserved and spent against them.",
     ),
     KeySpec(
+        "{llm:<key>}:learned:<key>",
+        "list",
+        "release",
+        "7 days after the last",
+        "Output tokens of a model's latest 200 answers in a role, newest first.",
+    ),
+    KeySpec(
         "{llm:<key>}:events",
         "stream",
         "acquire, release, tick",
         "the newest 10,000",
         "Permits: granted, settled, released.",
+    ),
+    KeySpec(
+        "{llm:<key>}:stated",
+        "hash",
+        "llm workers",
+        _ACCOUNT_END,
+        "Limits that were set because the provider stated them.",
+    ),
+    KeySpec(
+        "llm:cache:<key>",
+        "string",
+        "llm workers",
+        "the request's `cache_seconds`",
+        "Kept answer, by the request's hash.",
+    ),
+    KeySpec(
+        "{llm-flight:<key>}:lease",
+        "string",
+        "llm workers",
+        "10 s without renewal",
+        "Who makes the call that others ask too, by the request's hash.",
+    ),
+    KeySpec(
+        "{llm-flight:<key>}:out",
+        "string",
+        "llm workers",
+        "30 s",
+        "What became of the last one: answer or failure, JSON.",
     ),
     KeySpec("fleet:slots", "string", "beat", "60 s", "JSON: slots of the live fleet by queue."),
     KeySpec(
@@ -267,6 +309,14 @@ class Keys:
     def llm_part(self, account: str, name: str) -> str:
         """One of the account's keys, such as `events`."""
         return f"{self.prefix}{{llm:{account}}}:{name}"
+
+    def llm_cache(self, request: str) -> str:
+        """A kept answer, by the hash of its request."""
+        return f"{self.prefix}llm:cache:{request}"
+
+    def llm_flight(self, request: str, name: str) -> str:
+        """A part of a call that several wait for, by the hash of its request."""
+        return f"{self.prefix}{{llm-flight:{request}}}:{name}"
 
     @property
     def index(self) -> str:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from redis.exceptions import ResponseError
+
 from orchestrator.domain.events import Event
 from orchestrator.store.connection import open_client
 from orchestrator.store.keys import Keys
@@ -15,6 +17,7 @@ from orchestrator.store.scripts import Scripts
 GATE: Final = "gate"
 """The inbox of gated calls: whoever publishes their messages reads it."""
 _PAGE: Final = 1000
+_SEPARATOR: Final = "\x01"
 
 
 class LlmStore:
@@ -38,16 +41,28 @@ class LlmStore:
         calls = [("llm/acquire", keys, [*caller.args(), name, ask.as_json()]) for name, ask in asks]
         return [Answer.of(reply) for reply in self._scripts.batch(calls)] if calls else []
 
-    def begin(self, account: str, caller: Caller, hold: Hold) -> Answer:
-        """The call starts now: 'started', or 'lost' if the claim ran out."""
-        return self._run("begin", account, caller, hold.id, str(hold.fence), hold.nonce)
+    def begin(self, account: str, caller: Caller, hold: Hold, ttl_ms: int | None = None) -> Answer:
+        """The call starts now: 'started', or 'lost' if the claim ran out. None: its lease lasts as its ask said."""
+        ttl = "" if ttl_ms is None else str(ttl_ms)
+        return self._run("begin", account, caller, hold.id, str(hold.fence), hold.nonce, ttl)
 
     def release(
-        self, account: str, caller: Caller, hold: Hold, how: Release, used: tuple[int, int, int], reason: str = ""
-    ) -> Answer:
-        """The call is over, having used so many input tokens, output tokens and micro-USD: 'settled', 'repeated', 'lost'."""
+        self, account: str, caller: Caller, hold: Hold, how: Release, used: tuple[int, int, int], reason: str = "",
+        learn: str = "",
+    ) -> Answer:  # fmt: skip
+        """The call is over, having used so many input tokens, output tokens and micro-USD: 'settled', 'repeated', 'lost'.
+
+        With `learn`, `model \\1 role`, its output tokens are remembered for `learned`.
+        """
         amounts = [str(amount) for amount in used]
-        return self._run("release", account, caller, hold.id, str(hold.fence), hold.nonce, how.value, *amounts, reason)
+        return self._run(
+            "release", account, caller, hold.id, str(hold.fence), hold.nonce, how.value, *amounts, reason, learn
+        )  # fmt: skip
+
+    def learned(self, account: str, model: str, role: str) -> list[int]:
+        """Output tokens of the latest answers that calls said to learn from, at most 200, newest first."""
+        key = self._keys.llm_part(account, "learned:" + model + _SEPARATOR + role)
+        return [int(tokens) for tokens in self._client.lrange(key, 0, -1)]
 
     def renew(self, account: str, caller: Caller, holds: Sequence[Hold]) -> Answer:
         """Prolong leases, and say that the process lives. `rest` are the ids of those that are lost."""
@@ -83,6 +98,14 @@ class LlmStore:
             answer.now_ms, state, limits, owners, leases, dict(spend), dict(budgets), processes, waiting
         )  # fmt: skip
 
+    def demand(self, account: str) -> int:
+        """Gated calls that hold a permit, and all that wait."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hget(self._keys.llm(account), "gated")
+            pipe.zcard(self._keys.llm_part(account, "queue"))
+            gated, waiting = pipe.execute()
+        return int(float(gated or 0)) + int(waiting)
+
     def accounts(self) -> list[str]:
         """Every account that was ever used, found by a scan."""
         start, end = self._keys.llm("\0").split("\0")
@@ -96,9 +119,9 @@ class LlmStore:
         for name, fields in self._client.xrange(key, f"({after}" if after != "0" else "-", "+", most):
             yield Event.from_stream("", name, fields)
 
-    def inbox(self, url: str, account: str, process: str) -> Inbox:
-        """The process's answers, on a connection of its own."""
-        return Inbox(url, self._keys.llm_part(account, f"in:{process}"))
+    def inbox(self, url: str, account: str, *names: str) -> Inbox:
+        """The answers to a process, by its name, and to shared inboxes such as GATE, on a connection of its own."""
+        return Inbox(url, [self._keys.llm_part(account, f"in:{name}") for name in names])
 
     def nudge(self, account: str, process: str) -> None:
         """Wake whoever reads an inbox."""
@@ -107,20 +130,27 @@ class LlmStore:
 
 
 class Inbox:
-    """Answers to the waiters of one process; reading blocks, without polling, on a socket of its own."""
+    """Answers to waiters; reading blocks, without polling, on a socket of its own."""
 
     MOST = 64
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, keys: Sequence[str]) -> None:
         self._client = open_client(url, patient=True)
-        self._key = key
+        self._keys = list(keys)
+        self._old = False
 
-    def read(self) -> list[Word]:
+    def read(self, most: int = MOST) -> list[Word]:
         """Wait for answers; [] after a nudge. Raises what the connection raises; an answer may then be lost."""
-        texts = [self._client.blpop([self._key])[1]]
-        if more := self._client.lpop(self._key, self.MOST):
-            texts += more
-        return [Word.of(text) for text in texts if text]
+        return [Word.of(text) for text in self._pop(most) if text]
+
+    def _pop(self, most: int) -> list[str]:
+        if not self._old:
+            try:
+                return list(self._client.blmpop(0, len(self._keys), *self._keys, direction="LEFT", count=most)[1])
+            except ResponseError:  # before Redis 7
+                self._old = True
+        key, text = self._client.blpop(self._keys)
+        return [text, *(self._client.lpop(key, most - 1) or [])]
 
     def close(self) -> None:
         """Give the socket back."""

@@ -54,14 +54,18 @@ class Ask:
     gated: bool = False
     """A Celery message goes out only with the grant: it needs a slot of an llm worker, and waits for no process."""
 
-    def as_json(self) -> str:
-        """As the script reads it."""
-        return json.dumps({
+    def as_dict(self) -> dict[str, Any]:
+        """As scripts read it."""
+        return {
             "i": self.input_tokens, "o": self.output_tokens, "u": self.micro_usd, "owner": self.owner, "goal": self.goal,
             "nonce": self.nonce, "process": self.process, "claim": self.claim_ms, "ttl": self.ttl_ms,
             "priority": max(-50_000, min(49_999, self.priority)), "weight": self.weight,
             "owner_weight": self.owner_weight, "gated": self.gated,
-        })  # fmt: skip
+        }  # fmt: skip
+
+    def as_json(self) -> str:
+        """The same as an argument."""
+        return json.dumps(self.as_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,23 @@ class Caller:
     """Empty for a caller that waits for nothing and never ticks."""
     seen: int = 0
     """The highest fence it has met: a lower one in Redis means that writes were lost."""
-    started: Sequence[tuple[str, int]] = ()
-    """Permits (id, fence) whose calls began since the last operation of this process."""
+    started: Sequence[tuple[str, int] | tuple[str, int, int]] = ()
+    """Permits (id, fence, ms ago) whose calls began since the last operation of this process; two: at this moment."""
     now_ms: int | None = None
     """For simulations; None: the server's clock."""
+    gate: bool = False
+    """It also reads the inbox of gated calls: while any such process lives they may be granted."""
+    joined: Sequence[tuple[str, Ask]] = ()
+    """Waiters that join the line with this operation; their answers come through the inbox."""
 
     def args(self) -> list[str]:
         """The arguments that every script takes first."""
         now = "" if self.now_ms is None else str(self.now_ms)
-        started = json.dumps(list(self.started)) if self.started else ""
-        return [now, self.limits, self.process, str(self.seen), started]
+        told: dict[str, Any] = {"started": list(self.started)} if self.started else {}
+        if self.joined:
+            told["joined"] = [(name, ask.as_dict()) for name, ask in self.joined]
+        process = f"{self.process} gate" if self.gate else self.process
+        return [now, self.limits, process, str(self.seen), json.dumps(told) if told else ""]
 
 
 @dataclass(frozen=True, slots=True)

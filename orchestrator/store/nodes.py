@@ -71,11 +71,21 @@ class NodeStore:
         self, goal: str, node: str, attempt: int, *, worker: str, nonce: str, lease_ms: int, now_ms: int | None = None
     ) -> tuple[str, Lease | None, int]:
         """Claim a node that is parked with its Celery message: (outcome, lease if claimed, lease ms)."""
-        args = (_time(now_ms), worker, nonce, lease_ms, node, attempt)
+        outcome, lease, length, _ = self.begin_parked(
+            goal, node, attempt, "task", worker=worker, nonce=nonce, lease_ms=lease_ms, now_ms=now_ms
+        )
+        return outcome, lease, length
+
+    def begin_parked(
+        self, goal: str, node: str, attempt: int, parked_with: str, *, worker: str, nonce: str, lease_ms: int,
+        now_ms: int | None = None,
+    ) -> tuple[str, Lease | None, int, str]:  # fmt: skip
+        """Claim a node that is parked with a `task` or an `llm` message: `begin`, and what the node resumes from."""
+        args = (_time(now_ms), worker, nonce, lease_ms, node, attempt, parked_with)
         outcome, *rest = self._scripts.run("begin", self._keys.pair(goal), args)
         if outcome != "claimed":
-            return outcome, None, 0
-        return outcome, Lease(goal, node, int(rest[0]), nonce, attempt), int(rest[1])
+            return outcome, None, 0, ""
+        return outcome, Lease(goal, node, int(rest[0]), nonce, attempt), int(rest[1]), str(rest[2])
 
     def renew(self, leases: Mapping[str, Iterable[tuple[Lease, int]]], now_ms: int | None = None) -> list[Lease]:
         """Prolong leases, given by goal with their length in ms; returns those that are lost."""

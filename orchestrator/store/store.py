@@ -13,6 +13,7 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.llm import LlmStore
 from orchestrator.store.nodes import NodeStore
 from orchestrator.store.scripts import Scripts
+from orchestrator.store.streams import ChunkStore
 
 
 class Store:
@@ -35,6 +36,7 @@ class Store:
             self._goals = GoalStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._nodes = NodeStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._fleet = FleetStore(self._client, self.keys)
+            self._chunks = ChunkStore(self._client, self.keys)
             self._llm = LlmStore(self._client, self.keys, scripts)
             self._pid = os.getpid()
 
@@ -65,6 +67,13 @@ class Store:
         if self._pid != os.getpid():
             self._open()
         return self._fleet
+
+    @property
+    def chunks(self) -> ChunkStore:
+        """Pieces of models' answers."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._chunks
 
     @property
     def llm(self) -> LlmStore:

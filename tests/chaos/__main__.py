@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import randrange
 
-from chaos import driver, matrix, report
+from chaos import driver, faults_llm, matrix, report
 from chaos.catalogue import FAULTS, SCENARIOS
 
 
@@ -21,6 +21,11 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=300.0, help="of faults on the common fleet; default 300")
     parser.add_argument("--only", nargs="*", default=[], metavar="TEXT", help="faults whose name contains one of these")
     parser.add_argument("--level", type=int, choices=(5, 6), help="5: the common fleet alone; 6: the scenarios alone")
+    parser.add_argument(
+        "--models",
+        action="store_true",
+        help="goals call models of a provider on this machine, and faults strike these too",
+    )
     parser.add_argument("--list", action="store_true", help="name the faults and stop")
     parser.add_argument(
         "--schedule", action="store_true", help="name the first two rounds of the seed's faults and stop"
@@ -40,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def chosen(name: str) -> bool:
         return not asked.only or any(text.lower() in name.lower() for text in asked.only)
 
-    faults = [fault for fault in FAULTS if chosen(fault.name) and asked.level != 6]
-    scenarios = [scenario for scenario in SCENARIOS if chosen(scenario.name) and asked.level != 5]
+    every = [*faults_llm.FAULTS, *FAULTS] if asked.models else FAULTS
+    faults = [fault for fault in every if chosen(fault.name) and asked.level != 6]
+    scenarios = [] if asked.models else [one for one in SCENARIOS if chosen(one.name) and asked.level != 5]
     if asked.list:
         print("\n".join(fault.name for fault in (*faults, *scenarios)))
         return 0
@@ -51,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"seed {seed}; again with: make chaos SEED={seed}", flush=True)
     say = report.flushed
-    runs = [driver.run(seed, asked.seconds, faults, say)] if faults else []
+    callers = 2 if asked.models else 0
+    runs = [driver.run(seed, asked.seconds, faults, say, callers=callers)] if faults else []
     runs += [driver.play(seed, scenarios, say)] if scenarios else []
     result = report.result(runs)
     print(report.table(result))

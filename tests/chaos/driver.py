@@ -12,10 +12,13 @@ from random import Random
 from chaos import history
 from chaos.fault import Fault, Record, Scenario
 from chaos.history import Hit
+from chaos.models import check_calls, leftovers
 from chaos.world import REFUSALS, World, world
 
 DRAIN_SECONDS = 180.0
 """A user's task whose message was lost is sent again after 30 s, then 60 s: the end may take a few of these."""
+LEFT_SECONDS = 20.0
+"""Until the leases of calls whose workers died have run out."""
 CLOSE_SHARE = 0.2
 """So many of the faults are followed by the next at once. A recovery that another fault ran into is not measured."""
 RECOVERED_SECONDS = 10.0
@@ -55,12 +58,12 @@ def schedule(seed: int, faults: Sequence[Fault]) -> Iterator[tuple[Fault, Random
 
 def run(
     seed: int, seconds: float, faults: Sequence[Fault], say: Callable[[str], None] = print, *, tasks: bool = True,
-    workers: int = 3,
+    workers: int = 3, callers: int = 0,
 ) -> Run:  # fmt: skip
     """Strike the usual world for so many seconds, at least once with something, then drain and check it."""
     made = Run(seed, seconds)
     possible = [fault for fault in faults if not _skip(made, fault)]
-    with world(seed, workers, tasks) as one:
+    with world(seed, workers, tasks, callers) as one:
         one.wait(one.warm, 60, "the first goals end")
         end = time.monotonic() + seconds
         for fault, chance in schedule(seed, possible):
@@ -121,6 +124,10 @@ def verdict(made: Run, one: World, hits: Sequence[Hit], say: Callable[[str], Non
     one.loading = False
     goals = [*one.goals, *one.doubtful, *one.extra]
     one.wait(lambda: all(one.ended(goal) for goal in goals), DRAIN_SECONDS, "every accepted goal is terminal")
+    if one.provider is not None:
+        store = one.chordal.store
+        one.wait(lambda: not leftovers(store), LEFT_SECONDS)
+        one.violations += check_calls(store, one.provider)
     found = history.check(one)
     seen = history.histories(one.chordal.store, goals)
     commits = history.commit_times(seen)

@@ -35,7 +35,9 @@ class Hit:
     pids: frozenset[int] = frozenset()
 
 
-CELERY = re.compile(r"_kombu\..*|celery-task-meta-.*|unacked.*|default.*|.*\.pidbox|.*\.reply\..*|celeryev.*")
+CELERY = re.compile(
+    r"_kombu\..*|celery-task-meta-.*|unacked.*|default.*|llm(\x06.*)?|.*\.pidbox|.*\.reply\..*|celeryev.*"
+)
 """Celery's own keys."""
 CLOCK_GRAIN = 0.002
 Histories = Mapping[tuple[str, str], Sequence[Moment]]
@@ -101,6 +103,8 @@ def wrong_outputs(store: Store, order: Order) -> list[str]:
     wrong = []
     for name, value in order.expected.items():
         found: Any = json.loads(stored[name]) if name in stored else None
+        if isinstance(value, str) and isinstance(found, dict):
+            found = found.get("text")
         if found != value:
             wrong.append(f"{order.goal} {name}: the output is {found}, it should be {value}")
     return wrong

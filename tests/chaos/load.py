@@ -22,8 +22,8 @@ class Order:
 
     goal: str
     document: Mapping[str, Any]
-    expected: Mapping[str, int]
-    """Outputs by node; timers have none."""
+    expected: Mapping[str, int | str]
+    """Outputs by node, of calls of models the text; timers have none."""
 
 
 def make_goal(seed: int, serial: int, tasks: bool = True) -> Order:

@@ -48,6 +48,7 @@ class Member:
     prefix: tuple[str, ...] = ()
     """Words before the command, for instance `ip netns exec`."""
     app: str = "orchestrator"
+    pool: tuple[str, ...] = ("-c", str(SLOTS), "-P", "prefork")
     process: subprocess.Popen[bytes] | None = None
     lives: int = 0
     ends: list[tuple[float, int, str]] = field(default_factory=list)
@@ -76,10 +77,19 @@ class Member:
         return self.alive and self.log.exists() and mark in self.log.read_text(errors="replace")
 
     def argv(self) -> list[str]:
-        words = [*self.prefix, sys.executable, "-m", "celery", "-A", self.app, self.role, "-l", "INFO"]
-        if self.role == "worker":
-            words += ["-n", f"{self.name}@chaos", "-c", str(SLOTS), "-P", "prefork", "--without-gossip"]
-            words.append("--without-mingle")
+        words = [*self.prefix, sys.executable, "-m", "celery", "-A", self.app]
+        if self.role == "beat":
+            return [*words, "beat", "-l", "INFO"]
+        words += [
+            "worker",
+            "-l",
+            "INFO",
+            "-n",
+            f"{self.name}@chaos",
+            *self.pool,
+            "--without-gossip",
+            "--without-mingle",
+        ]
         return words
 
     def start(self) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from chaos import driver
+from chaos import driver, faults_llm
 from chaos.__main__ import main
 from chaos.catalogue import EVERY, FAULTS
 from chaos.history import Hit, Moment, claimable, early_timers, recovery, wrong_outputs
 from chaos.kill_at import STEPS
 from chaos.load import Order, make_goal
+from chaos.models import LIMITS, Provider, at_the_provider, make_calls
 from orchestrator.domain.validate import read_goal
 from orchestrator.store.nodes import NodeStore
 from orchestrator.store.store import Store
@@ -37,8 +39,9 @@ def test_every_round_has_every_fault() -> None:
 
 
 def test_every_fault_says_what_it_does_and_what_holds() -> None:
-    assert len({fault.name for fault in EVERY}) == len(EVERY)
-    for fault in EVERY:
+    every = [*EVERY, *faults_llm.FAULTS]
+    assert len({fault.name for fault in every}) == len(every)
+    for fault in every:
         assert fault.does.endswith(".")
         assert fault.holds.endswith(".")
         assert fault.loses.endswith(".")
@@ -47,6 +50,28 @@ def test_every_fault_says_what_it_does_and_what_holds() -> None:
 @pytest.mark.parametrize("serial", range(20))
 def test_the_load_is_valid(serial: int) -> None:
     assert read_goal(dict(make_goal(1, serial).document)).nodes
+    assert read_goal(dict(make_calls(1, serial).document)).nodes
+
+
+def test_the_provider_s_record_is_held_against_the_limits(tmp_path: Path) -> None:
+    most = LIMITS.concurrency or 0
+    lines = [f"begin 1 {index} {index / 100}" for index in range(most)]
+    (tmp_path / "calls").write_text("\n".join([*lines, "end 1 0 0.5"]))
+    provider = Provider(tmp_path)
+    assert at_the_provider(provider) == [], "who never ended was killed"
+    lines = [
+        f"{what} 1 {index} {at + index / 100}" for index in range(most + 1) for what, at in (("begin", 0), ("end", 1))
+    ]
+    (tmp_path / "calls").write_text("\n".join(lines))
+    assert at_the_provider(provider) == [f"I7: the provider had {most + 1} calls at once, the limit is {most}"]
+    many = (LIMITS.requests_per_minute or 0) + 1
+    lines = [
+        f"{what} 1 {index} {index / 100 + at}" for index in range(many) for what, at in (("begin", 0), ("end", 0.001))
+    ]
+    (tmp_path / "calls").write_text("\n".join(lines))
+    assert at_the_provider(provider) == [f"I7: the provider had {many} requests in a window"]
+    provider.woken.append(0.3)
+    assert at_the_provider(provider) == [], "what it read when it went on was sent long before"
 
 
 def test_the_steps_of_the_kill_hook_are_there_and_are_not_wrapped_here() -> None:

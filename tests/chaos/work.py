@@ -32,6 +32,12 @@ def flaky(base: int, parents: list[int], seconds: float) -> int:
 
 
 @node
+def total(texts: list[str]) -> int:
+    """Sum numbers that models wrote."""
+    return sum(map(int, texts)) % MODULUS
+
+
+@node
 def blob(size: int) -> str:
     """An output too large for Redis."""
     return "x" * size

@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from chaos.load import Order, make_goal
 from chaos.members import Member
+from chaos.models import Provider, make_calls
 from orchestrator.domain.errors import ChordalError, GoalNotFound
 from orchestrator.settings import Settings
 from orchestrator.wiring import Chordal, connect
@@ -51,6 +52,8 @@ class World:
     """Accepted: their submission was acknowledged."""
     doubtful: dict[str, Order] = field(default_factory=dict)
     """Their submission ended in an error; they may be stored or not."""
+    provider: Provider | None = None
+    """Of models, in a world whose goals call them."""
     extra: dict[str, Callable[[], list[str]]] = field(default_factory=dict)
     """Goals that faults submitted, each with its own check of the outcome."""
     forgotten: set[str] = field(default_factory=set)
@@ -73,7 +76,10 @@ class World:
 
     def client(self) -> Chordal:
         """A client of its own, straight to the server."""
-        made = connect(Settings(redis_url=self.url, data_dir=self.folder / "data", lease_seconds=LEASE_SECONDS))
+        models = self.provider.profiles if self.provider is not None else None
+        made = connect(
+            Settings(redis_url=self.url, data_dir=self.folder / "data", lease_seconds=LEASE_SECONDS, llm_file=models)
+        )
         # It supervises, so it must not wait long for a server that a fault has stopped.
         options = made.store.client.connection_pool.connection_kwargs
         options.update(socket_timeout=1.0, retry=Retry(NoBackoff(), 0))
@@ -90,6 +96,7 @@ class World:
             "CHORDAL_IMPORTS": "chaos.work,chaos.kill_at", "CHORDAL_LEASE_SECONDS": str(LEASE_SECONDS),
             "CHORDAL_LOST_LIMIT": "1000", "CHORDAL_RECORD_DIGESTS": "1", "PYTHONPATH": str(ROOT / "tests"),
             "CHAOS_ORDERS": str(self.orders), "CHAOS_MEMBER": name,
+            **({"CHORDAL_LLM_FILE": str(self.provider.profiles)} if self.provider is not None else {}),
         }  # fmt: skip
 
     def add(self, name: str, role: str = "worker", proxied: bool = False, url: str = "", **fields: Any) -> Member:
@@ -113,6 +120,10 @@ class World:
     def workers(self) -> list[Member]:
         return [member for member in self.members if member.role == "worker"]
 
+    def callers(self) -> list[Member]:
+        """Workers that make calls of models."""
+        return [member for member in self.members if member.role == "llm"]
+
     def beats(self) -> list[Member]:
         return [member for member in self.members if member.role == "beat"]
 
@@ -128,7 +139,8 @@ class World:
         with suppress(*REFUSALS):
             self.running = {goal for goal in self.running if not self.ended(goal)}
             while len(self.running) < self.open_goals:
-                self.submit(make_goal(self.seed, self.serial, self.tasks))
+                make = make_goal if self.provider is None else make_calls
+                self.submit(make(self.seed, self.serial, self.tasks))
 
     def submit(self, order: Order) -> None:
         self.serial += 1
@@ -200,6 +212,8 @@ class World:
             member.stop()
         for proxy in self.proxies():
             proxy.stop()
+        if self.provider is not None:
+            self.provider.stop()
         self.chordal.store.close()
         if self.violations:
             self.keep_logs()
@@ -228,13 +242,21 @@ def workplace() -> Iterator[Path]:
 
 
 @contextmanager
-def world(seed: int, workers: int = 3, tasks: bool = True) -> Iterator[World]:
-    """The usual world: workers of which the last connects directly, the others through proxies, and two beats."""
+def world(seed: int, workers: int = 3, tasks: bool = True, callers: int = 0) -> Iterator[World]:
+    """The usual world: workers of which the last connects directly, the others through proxies, and two beats.
+
+    With `callers` its goals call models: so many workers for that, and a provider.
+    """
     with place() as (disk, own), workplace() as folder:
         server = Server(disk)
         server.start()
-        made = World(seed, server, folder, tasks=tasks, own_disk=own)
+        provider = Provider(folder / "provider") if callers else None
+        if provider is not None:
+            provider.start()
+        made = World(seed, server, folder, tasks=tasks, own_disk=own, provider=provider)
         try:
+            for index in range(callers):
+                made.add(f"llm{index}", "llm", pool=("-Q", "llm", "-c", "8", "-P", "threads"))
             for index in range(workers):
                 made.add(f"w{index}", proxied=index < workers - 1)
             made.add("b0", "beat")

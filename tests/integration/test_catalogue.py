@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done
-from orchestrator.llm.limits import Limits
+from orchestrator.llm.limiter import Limiter
+from orchestrator.llm.limits import Cost, Limits
 from orchestrator.store.fleet import Tick, Worker
 from orchestrator.store.keys import CATALOGUE, KeySpec
+from orchestrator.store.llm_shared import SharedCalls
 from orchestrator.store.store import Store
 from support.crew import Crew
 from support.desk import Desk
@@ -76,6 +79,16 @@ def an_account(store: Store, seen: Seen) -> None:
     seen.look()
     desk.end("first", 5)
     seen.look()
+    limiter = Limiter(store, {})
+    limiter.acquire("b", Cost(1, 1), owner="o").settle(Cost(1, 1), "model: with {anything}\1role")
+    seen.look()
+    limiter.close()
+    shared = SharedCalls(store)
+    shared.keep("hash", "an answer", 60_000)
+    shared.board("hash", 60_000)
+    shared.land("hash", "not the leader", "an answer")
+    shared.state("b", {"tokens_per_minute": 3})
+    seen.look()
 
 
 def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp_path: Path) -> None:
@@ -86,6 +99,7 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     store.fleet.set_aside("it is no message", {"body": "x"})
     store.fleet.record_ticks({"reap": Tick(0.1, 1.0, "")})
     everything(crew)
+    store.chunks.add(Lease("g", "plain", 1, "n", 1), 1, "model", "a piece")
     seen.look()
     step = store.nodes.claim(
         "g", "default", worker="w", nonce="n", lease_ms=60_000, most=1, slots="{}", hint="plain"

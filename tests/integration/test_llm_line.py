@@ -112,3 +112,18 @@ def test_somebody_is_told_when_to_come_back(desk: Any) -> None:
     line.later(1600)
     assert line.store.llm.tick(ACCOUNT, line.caller(process="third")).alarm_ms > line.now, "the first one is dead"
     assert line.store.llm.tick(ACCOUNT, line.caller(process="other")).alarm_ms == 0
+
+
+def test_a_tick_may_come_as_late_as_other_scripts_come_by(desk: Any) -> None:
+    line = desk(requests_per_minute=1, window_seconds=12.0)
+    line.ask("a", ttl_ms=60_000)
+    line.tick("a")
+    room = line.now // 4 * 4 + 4 + 12_000
+    ask = line.ask_of()
+    answer = line.store.llm.acquire(ACCOUNT, line.caller(), "b", ask)
+    assert answer.alarm_ms == room + 20, "a 600th of the window at least"
+    for _ in range(50):
+        answer = line.later(35).tick()
+    assert room + 50 <= answer.alarm_ms <= room + 100
+    line.later(answer.alarm_ms - line.now).tick()
+    assert line.inbox() == {"b": "granted"}

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.llm_records import Release
+from orchestrator.store.llm_records import Caller, Release
+from support.desk import ACCOUNT
 
 
 def test_a_place_among_the_calls_at_once_is_free_again_at_the_end(desk: Any) -> None:
@@ -98,10 +99,14 @@ def test_a_gated_call_that_was_never_begun_goes_back_to_its_place(desk: Any) -> 
     line = desk(requests_per_minute=1)
     gated = {"process": "gate", "gated": True, "claim_ms": 3000}
     assert line.ask("a", **gated) == "granted"
-    line.ask("b")
+    line.ask("b", goal="other")
     line.later(3001).beat()
-    assert line.inbox("gate") == {"a": "granted"}, "before b"
-    assert line.fences["a"] == 2
+    assert line.inbox() == {"b": "granted"}, "no gate lives that could publish a"
+    line.end("b", how=Release.UNUSED)
+    line.ask("c")
+    line.tick(process="gate")
+    assert line.inbox("gate") == {"a": "granted"}, "before c"
+    assert line.fences["a"] == 3
     assert line.begin("a") == "started"
     line.later(1).tick()
     assert line.inbox() == {}
@@ -141,3 +146,87 @@ def test_a_late_begin_moves_the_charge(desk: Any) -> None:
     assert line.inbox() == {}
     line.later(110).tick()
     assert line.inbox() == {"b": "granted"}
+
+
+def test_a_start_is_charged_when_it_was_and_a_little_slack(desk: Any) -> None:
+    line = desk(requests_per_minute=1, window_seconds=60.0)
+    line.ask("a")
+    began = line.now
+    line.later(700)
+    ages = [("a", line.fences["a"], line.now - began)]
+    line.store.llm.tick(ACCOUNT, Caller(line.limits.as_json(), "p", started=ages, now_ms=line.now))
+    line.ask("b")
+    # A hundred ms of slack for the way from the grant to the wire, and the rest of a cell of 20 ms.
+    end = (began + 100) // 20 * 20 + 20 + 60_000
+    line.later(end - 1 - line.now).beat("a")
+    assert line.inbox() == {}
+    line.later(1).tick()
+    assert line.inbox() == {"b": "granted"}
+
+
+def test_a_start_is_never_charged_before_its_grant(desk: Any) -> None:
+    line = desk(requests_per_minute=1, window_seconds=6.0)
+    line.ask("a")
+    ages = [("a", line.fences["a"], 5000)]
+    line.store.llm.tick(ACCOUNT, Caller(line.limits.as_json(), "p", started=ages, now_ms=line.now))
+    line.ask("b")
+    line.later(5999).beat("a")
+    assert line.inbox() == {}
+
+
+def test_cells_stay_in_order_when_starts_are_told_late(desk: Any) -> None:
+    line = desk(requests_per_minute=3, window_seconds=6.0)
+    for name in "abc":
+        line.ask(name)
+    line.later(900).tick("c")
+    ages = [("b", line.fences["b"], 300), ("a", line.fences["a"], 600)]
+    line.store.llm.tick(ACCOUNT, Caller(line.limits.as_json(), "p", started=ages, now_ms=line.now))
+    cells = [int(cell) for cell in line.store.client.lrange(line.store.keys.llm_part(ACCOUNT, "cells"), 0, -1)]
+    assert cells == sorted(cells)
+    assert len(cells) == 3
+    assert line.seen_now().usage["requests"].used == 3
+    line.later(5420).beat("a", "b", "c")
+    assert line.seen_now().usage["requests"].used == 2, "a has left, 6.0 s after its start"
+
+
+def test_waiters_may_join_with_any_operation(desk: Any) -> None:
+    line = desk(concurrency=1)
+    line.ask("a")
+    asks = {name: line.ask_of() for name in "bc"}
+    line.asks |= asks
+    joined = list(asks.items())
+    for _ in range(2):
+        line.store.llm.tick(ACCOUNT, Caller(line.limits.as_json(), "p", now_ms=line.now, joined=joined))
+    assert line.seen_now().waiting == 2
+    line.end("a")
+    assert line.inbox() == {"b": "granted"}
+
+
+def test_a_process_that_lets_its_grants_lie_counts_as_dead(desk: Any) -> None:
+    line = desk(concurrency=2)
+    line.ask("a")
+    line.ask("b")
+    for name in "cde":
+        line.ask(name, process="dying")
+    line.ask("f")
+    line.end("a")
+    line.end("b")
+    line.later(499).tick()
+    assert line.inbox() == {}
+    line.later(2).tick()
+    assert line.inbox() == {"f": "granted"}, "before the second and a half of silence"
+    assert line.inbox("dying") == {}
+    assert [lease.id for lease in line.seen_now().leases] == ["f"]
+    assert line.ask("c", process="dying") == "granted", "it lives: it joins again"
+
+
+def test_pacing_follows_what_calls_really_use(desk: Any) -> None:
+    line = desk(tokens_per_minute=1000, window_seconds=10.0, burst_seconds=0.0)
+    assert [line.ask(name, output_tokens=100) for name in ("first", "second")] == ["granted", "queued 1"]
+    line.cancel("second")
+    line.end("first")
+    for index in range(200):
+        line.later(1000).ask(f"a{index}", output_tokens=100)
+        line.end(f"a{index}")
+    line.later(1000)
+    assert [line.ask(name, output_tokens=100) for name in ("x", "y")] == ["granted", "granted"], "they use nothing"

@@ -15,7 +15,7 @@ def test_a_window_of_requests_is_exact_to_a_cell(desk: Any) -> None:
     line = desk(requests_per_minute=2)
     assert [line.ask("a"), line.ask("b"), line.ask("c")] == ["granted", "granted", "queued 1"]
     line.tick("a", "b")
-    end = line.now // 100 * 100 + 100 + MINUTE
+    end = line.now // 20 * 20 + 20 + MINUTE
     line.later(end - 1 - line.now).beat()
     assert line.inbox() == {}
     line.later(1).tick()

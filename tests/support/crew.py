@@ -16,6 +16,7 @@ from orchestrator.engine.dispatch import UserTask
 from orchestrator.engine.patch import Patcher
 from orchestrator.engine.registry import Registry
 from orchestrator.settings import Settings
+from orchestrator.store.llm_records import Word
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 from support.sim import EdgeLike, document
@@ -27,12 +28,20 @@ class Mailbox:
 
     invitations: deque[Invitation] = field(default_factory=deque)
     tasks: list[UserTask] = field(default_factory=list)
+    results: dict[str, tuple[Any, str | None]] = field(default_factory=dict)
+    words: deque[tuple[str, Word]] = field(default_factory=deque)
 
     def invite(self, invitations: Iterable[Invitation]) -> None:
         self.invitations.extend(invitations)
 
     def start(self, task: UserTask) -> None:
         self.tasks.append(task)
+
+    def conclude(self, task_id: str, output: Any, error: str | None) -> None:
+        self.results[task_id] = output, error
+
+    def call(self, account: str, word: Word) -> None:
+        self.words.append((account, word))
 
 
 class Crew:
@@ -50,6 +59,7 @@ class Crew:
         self.payloads, self.submitter, self.control = wired.payloads, wired.submitter, wired.control
         self.runner, self.committer = wired.runner, wired.committer
         self.duties, self.reopener = wired.duties, wired.reopener
+        self.models = wired.models
         self.patcher = Patcher(store, wired.payloads, self.mail, wired.slots)
         self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young
 

@@ -36,11 +36,14 @@ class Desk:
 
     def ask(self, name: str, tokens: int = 0, **fields: Any) -> str:
         """Join the line. Returns the outcome and, but for a grant, its detail."""
-        plain: dict[str, Any] = {"micro_usd": 0, "owner": "o", "goal": "", "nonce": "n", "process": self.process}
-        times = {"claim_ms": 1000, "ttl_ms": 5000}
-        self.asks[name] = Ask(**({"input_tokens": tokens, "output_tokens": 0} | plain | times | fields))
+        self.asks[name] = self.ask_of(tokens, **fields)
         answer = self.store.llm.acquire(ACCOUNT, self.caller(process=self.asks[name].process), name, self.asks[name])
         return self.heard(Word(name, Outcome(answer.outcome), str(answer.rest[0])))
+
+    def ask_of(self, tokens: int = 0, **fields: Any) -> Ask:
+        plain: dict[str, Any] = {"micro_usd": 0, "owner": "o", "goal": "", "nonce": "n", "process": self.process}
+        times = {"claim_ms": 1000, "ttl_ms": 5000}
+        return Ask(**({"input_tokens": tokens, "output_tokens": 0} | plain | times | fields))
 
     def heard(self, word: Word) -> str:
         if word.outcome is Outcome.GRANTED:
@@ -63,8 +66,8 @@ class Desk:
         used = (tokens, 0, usd)
         return self.store.llm.release(ACCOUNT, self.caller(), self.hold(name), how, used, reason).outcome
 
-    def tick(self, *started: str) -> Answer:
-        return self.store.llm.tick(ACCOUNT, self.caller(*started))
+    def tick(self, *started: str, process: str | None = None) -> Answer:
+        return self.store.llm.tick(ACCOUNT, self.caller(*started, process=process))
 
     def beat(self, *names: str) -> tuple[Any, ...]:
         """Renew leases. Returns the ids of those that are lost."""

@@ -50,7 +50,9 @@ class Process:
     frozen_until: int = 0
     waiting: dict[str, Call] = field(default_factory=dict)
     calling: dict[str, Call] = field(default_factory=dict)
-    started: list[tuple[str, int]] = field(default_factory=list)
+    started: list[tuple[str, int, int]] = field(default_factory=list)
+    """Permits whose calls began, with the moment, and waiters that joined behind others: told with its next operation."""
+    late: list[Call] = field(default_factory=list)
     seen: int = 0
     alarm: int = 0
     spoken: tuple[int, int] = (0, 0)
@@ -101,8 +103,10 @@ class Line:
         now = self.now - self.clock_error
         if process is None:
             return Caller(self._json, now_ms=now)
-        started, process.started = process.started, []
-        return Caller(self._json, process.name, process.seen, started, now)
+        started = [(name, fence, self.now - began) for name, fence, began in process.started]
+        joined = [(call.id, call.ask) for call in process.late if call.id in process.waiting]
+        process.started, process.late = [], []
+        return Caller(self._json, process.name, process.seen, started, now, joined=joined)
 
     def heed(self, process: Process, answer: Answer) -> Answer:
         if not answer.known and process.seen:
@@ -121,7 +125,13 @@ class Line:
         """A call joins the line."""
         call = Call(f"c{len(self.calls)}", ask, self.now, used)
         self.calls.append(call)
+        flow = (ask.owner, ask.goal, ask.priority)
+        behind = any((one.ask.owner, one.ask.goal, one.ask.priority) == flow for one in process.waiting.values())
         process.waiting[call.id] = call
+        if behind and self.random.random() < 0.5:
+            process.late.append(call)
+            self.at(100, lambda: self._tell(process), process)
+            return call
         answer = self.heed(process, self.store.llm.acquire(ACCOUNT, self.caller(process), call.id, ask))
         self._hear(process, Word(call.id, Outcome(answer.outcome), str(answer.rest[0])))
         return call
@@ -149,6 +159,10 @@ class Line:
     def freeze(self, process: Process, ms: int) -> None:
         """SIGSTOP, and SIGCONT so much later."""
         process.frozen_until = max(process.frozen_until, self.now + ms)
+
+    def _tell(self, process: Process) -> None:
+        if process.late:
+            self.heed(process, self.store.llm.tick(ACCOUNT, self.caller(process)))
 
     def _tick(self, process: Process) -> None:
         if process.alarm and process.alarm <= self.now:
@@ -198,7 +212,7 @@ class Line:
                 call.refused = "late"
                 return
         else:
-            process.started.append((call.id, call.fence))
+            process.started.append((call.id, call.fence, self.now))
         call.began = self.now
         process.calling[call.id] = call
         self.at(self.random.randint(1, 1500), lambda: self._end(process, call, hold), process)

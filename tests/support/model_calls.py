@@ -24,8 +24,10 @@ class Granted:
     asked: dict[str, Any]
     ended: list[tuple[str, Any]] = field(default_factory=list)
     said: list[tuple[str, float, str]] = field(default_factory=list)
+    learnt: str = ""
 
-    def settle(self, actual: Cost) -> None:
+    def settle(self, actual: Cost, learn: str = "") -> None:
+        self.learnt = learn
         self.ended.append(("settle", actual))
 
     def fail(self, reason: str, actual: Cost | None = None) -> None:

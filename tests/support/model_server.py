@@ -96,6 +96,16 @@ def says(value: Any, status: int = 200, **headers: str) -> Behaviour:
     return behave
 
 
+def says_after(gate: threading.Event, value: Any) -> Behaviour:
+    """Answers once the gate is open."""
+
+    def behave(handler: Handler) -> None:
+        gate.wait(60)
+        says(value)(handler)
+
+    return behave
+
+
 def chat(text: str | None, finish: str | None = "stop", usage: Any = USAGE, **message: Any) -> dict[str, Any]:
     """A chat completion."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}

@@ -101,7 +101,7 @@ class Permits(Rule):
         return Note("permits of other goals on the account: check_permits takes all", False)
 
 
-def check_permits(events: Iterable[Event]) -> list[Violation]:
-    """The rule over the permits of many goals: their events, merged by time."""
-    rule, story = Permits(Plan()), Story()
+def check_permits(events: Iterable[Event], whole: bool = True) -> list[Violation]:
+    """The rule over the permits of many goals: their events, merged by time. `whole`: nothing went before them."""
+    rule, story = Permits(Plan()), Story(whole=whole)
     return [fault for event in events if event.type in rule.types for fault in rule.see(story, event)]

@@ -21,5 +21,5 @@ if page[1] ~= '0' then
   return 'more'
 end
 call('UNLINK', G, NODES, DEPS, EDGES, OUTPUTS, DEAD, EVENTS, LEASES, TIMERS, PARKED, SIGNALS, DISPATCH, RIPPLE,
-  ready_key('default'), G .. ':children')
+  ready_key('default'), G .. ':children', G .. ':chunks')
 return 'removed'

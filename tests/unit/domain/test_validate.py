@@ -64,7 +64,7 @@ def test_every_fault_is_reported_at_once_with_its_place() -> None:
             "priority": -1,
             "nodes": [
                 {"id": "a", "retrys": 3},
-                {"id": "b", "kind": "llm"},
+                {"id": "b", "kind": "agent"},
                 {"id": "c", "kind": "python"},
                 {"id": "d", "join": 2},
                 {"id": "d"},
@@ -187,9 +187,14 @@ def test_an_input_comes_from_a_node_that_is_before() -> None:
     assert "no such node" in only(faults_of([wanting])).message
 
 
-@pytest.mark.parametrize("kind", ["llm", "agent"])
-def test_kinds_that_cannot_run_yet_are_refused(kind: str) -> None:
-    assert "cannot run" in only(faults_of([{"id": "a", "kind": kind}])).message
+def test_kinds_that_cannot_run_yet_are_refused() -> None:
+    assert "cannot run" in only(faults_of([{"id": "a", "kind": "agent"}])).message
+
+
+@pytest.mark.parametrize("inputs", [{}, {"prompt": "a", "messages": []}])
+def test_a_call_of_a_model_asks_one_thing(inputs: dict[str, object]) -> None:
+    fault = only(faults_of([{"id": "a", "kind": "llm", "inputs": inputs}]))
+    assert "either inputs.prompt (a text) or inputs.messages" in fault.message
 
 
 def test_a_map_leaves_room_for_the_names_of_its_items() -> None:

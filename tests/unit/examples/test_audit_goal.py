@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_the_defaults_are_this_project_and_a_folder_here(tmp_path: Path, monkeyp
         ({"limit": 0}, "is not a positive number"),
     ],
 )
-def test_wrong_settings_are_told(settings: dict[str, str], words: str) -> None:
+def test_wrong_settings_are_told(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         goal(**settings)
 

@@ -8,7 +8,7 @@ end
 
 local function complete(node, before, output, untaken, attempt, token, worker, data)
   move(node, before, 'DONE')
-  call('HDEL', task(node), 'need', 'open', 'score', 'failures') -- of no more use; a goal has many nodes
+  call('HDEL', task(node), 'need', 'open', 'score', 'failures', 'begun') -- of no more use; a goal has many nodes
   if output ~= '' then call('HSET', OUTPUTS, node, output) end
   emit('node.done', node, attempt, token, worker, data)
   leave_lane(node)

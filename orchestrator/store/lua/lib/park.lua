@@ -29,7 +29,7 @@ local function park(node, body, delay, attempt, token, worker)
   local note = cjson.decode(body)
   move(node, 'RUNNING', 'WAITING')
   call('HSET', PARKED, node, body)
-  emit('node.waiting', node, attempt, token, worker, cjson.encode({ reason = note.reason }))
+  emit('node.waiting', node, attempt, token, worker, cjson.encode({ reason = note.reason, why = note.why }))
   if delay ~= '' then call('ZADD', TIMERS, int(now + tonumber(delay)), node) end
   local signal = string.match(note.reason, '^signal:(.+)$')
   local sent = signal and call('HGET', SIGNALS, signal)

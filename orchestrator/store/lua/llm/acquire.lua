@@ -11,15 +11,16 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local id, waiter = ARGV[6], cjson.decode(ARGV[7])
 local there, answer = held(id), nil
 if there then
   answer = there.nonce == waiter.nonce and granted(id, there) or word(id, 'taken', '-')
-elseif call('HEXISTS', WAITERS, id) == 0 then
-  waiter.since = now
-  enqueue(id, waiter)
+else
+  join_line(id, waiter)
 end
 local mine, wake = pump(id)
 answer = answer or mine or word(id, 'queued', call('ZCARD', QUEUE))

@@ -13,7 +13,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local what, value, detail, outcome = ARGV[6], ARGV[7], ARGV[8], 'adjusted'
 

@@ -1,4 +1,5 @@
--- cancel: waiters leave the line, by their ids.
+-- cancel: waiters leave the line, by their ids. A gated call that was granted and did not begin leaves too: its message finds
+-- the permit lost.
 -- KEYS  1 {llm:<account>}:state
 -- ARGV  1 to 5 as in base.lua   6 JSON [id, ...]
 -- Returns {outcome, now, fence, known, alarm, words...}: a word an id, 'cancelled <how many of its flow were before it>
@@ -10,7 +11,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local words = {}
 for index, id in ipairs(cjson.decode(ARGV[6])) do
@@ -20,6 +23,9 @@ for index, id in ipairs(cjson.decode(ARGV[6])) do
     local before = call('ZLEXCOUNT', QUEUE, '[' .. prefix(waiter.owner, waiter.goal), '(' .. waiter.m)
     dequeue(id, waiter)
     words[index] = word(id, 'cancelled', before)
+  elseif permit and permit.gated and not permit.cell then
+    undo(id, permit)
+    words[index] = word(id, 'cancelled', 0)
   elseif permit then
     words[index] = granted(id, permit)
   else

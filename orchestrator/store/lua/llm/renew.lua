@@ -9,7 +9,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local lost = {}
 for _, one in ipairs(cjson.decode(ARGV[6])) do

@@ -10,7 +10,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local most, owners, leases = tonumber(ARGV[6]), {}, {}
 local _, wake = pump()
@@ -33,4 +35,4 @@ end
 local flat = call('ZRANGE', LEASES, 0, most - 1, 'WITHSCORES')
 for at = 1, #flat, 2 do leases[#leases + 1] = { flat[at], tonumber(flat[at + 1]), held(flat[at]) } end
 return finish('status', wake, cjson.encode(state), cjson.encode(limits), many(owners), many(leases), pairs_of(SPEND),
-  pairs_of(BUDGETS), call('ZCOUNT', LIVE, int(now), '+inf'), call('ZCARD', QUEUE))
+  pairs_of(BUDGETS), call('ZCOUNT', LIVE, int(now), '+inf') - (alive({ process = 'gate' }) and 1 or 0), call('ZCARD', QUEUE))

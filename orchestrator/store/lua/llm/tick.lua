@@ -9,7 +9,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 call('ZREMRANGEBYSCORE', LIVE, '-inf', int(now - INBOX_MS))
 local _, wake = pump()

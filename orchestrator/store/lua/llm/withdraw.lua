@@ -9,7 +9,9 @@
 --@include line
 --@include permit
 --@include breaker
+--@include live
 --@include pump
+--@include ends
 arrive()
 local start = prefix(ARGV[6], ARGV[7])
 local members = call('ZRANGEBYLEX', QUEUE, '[' .. start, '(' .. ARGV[6] .. '\1' .. ARGV[7] .. '\2', 'LIMIT', 0, 500)

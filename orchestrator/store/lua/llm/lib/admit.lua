@@ -27,6 +27,12 @@ local function share(cost)
   return most > 0 and most or 1
 end
 
+-- Pacing is of what a call is expected to use: what is reserved beyond it comes back too late to be made up for.
+local function expected(cost)
+  local output = math.floor(cost.o * state.part_used)
+  return { r = 1, i = cost.i, o = output, t = cost.i + output }
+end
+
 -- Pacing, GCRA: each call moves the theoretical arrival time on by its part of the window; one may be early by the burst.
 local function burst() return state.slow_until > now and 0 or limits.burst end
 -- A twentieth faster than the limit: the window decides, and a tick that was late can be made up for.
@@ -68,11 +74,11 @@ local function fits_at(cost)
   if limits.concurrent then
     if call('ZCARD', LEASES) >= math.max(1, math.floor(limits.concurrent * state.factor)) then return -1 end
   end
-  local at, need, short = 0, {}, false
+  local at, need, short, paced = 0, {}, false, expected(cost)
   for dim, amount in pairs(amounts(cost)) do
     local most = allowance(dim, amount)
     if most then
-      local due = math.ceil(paced_at(dim, amount))
+      local due = math.ceil(paced_at(dim, paced[dim]))
       if due > now then at = math.max(at, due) end
       local have = dim == 't' and in_window('i') + in_window('o') or in_window(dim)
       if have + amount > most then need[dim], short = have + amount - most, true end

@@ -34,11 +34,18 @@ local function add(cell, cost, sign)
   end
 end
 
--- Charge now. Returns the cell, for a later refund.
-local function charge(cost)
-  local newest = call('LINDEX', CELLS, -1)
-  local cell = int((math.floor(now / CELL) + 1) * CELL)
-  if newest and tonumber(newest) >= tonumber(cell) then cell = newest else call('RPUSH', CELLS, cell) end
+-- Charge at a time. Returns the cell, for a later refund. Cells stand in order: most new ones are the newest.
+local function charge(cost, at)
+  local ends = (math.floor(at / CELL) + 1) * CELL
+  local cell, later = int(ends), nil
+  for index = -1, -1000, -1 do
+    local found = call('LINDEX', CELLS, index)
+    if not found or tonumber(found) <= ends then
+      if found ~= cell then call(later and 'LINSERT' or 'RPUSH', CELLS, unpack(later and { 'BEFORE', later, cell } or { cell })) end
+      break
+    end
+    later = found
+  end
   add(cell, cost, 1)
   return cell
 end

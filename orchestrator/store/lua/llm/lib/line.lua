@@ -19,6 +19,7 @@ local function enqueue(id, waiter)
     local rank = string.format('%05d\1%016d\1', 50000 - waiter.priority, state.order)
     waiter.m = prefix(waiter.owner, waiter.goal) .. rank .. id
   end
+  if waiter.gated then state.parked = state.parked + 1 end
   call('ZADD', QUEUE, 0, waiter.m)
   call('HSET', WAITERS, id, cjson.encode(waiter))
   join(OWNERS, waiter.owner)
@@ -26,6 +27,7 @@ local function enqueue(id, waiter)
 end
 
 local function dequeue(id, waiter)
+  if waiter.gated then state.parked = state.parked - 1 end
   call('ZREM', QUEUE, waiter.m)
   call('HDEL', WAITERS, id)
 end
@@ -39,16 +41,11 @@ local function head(owner, goal)
   return id, cjson.decode(call('HGET', WAITERS, id))
 end
 
--- Is the process that waits still there? A gated call waits for no process.
-local function alive(waiter)
-  return waiter.gated or tonumber(call('ZSCORE', LIVE, waiter.process) or 0) >= now
-end
-
 -- A word to the process that waits; `detail` is fence and time of a grant, or what stands against it.
 local function word(id, outcome, detail) return string.format('%s %s %s', outcome, detail, id) end
 local function granted(id, permit) return word(id, 'granted', int(permit.fence) .. ' ' .. int(permit.at)) end
 local function tell(waiter, message)
   local inbox = inbox_of(waiter.process)
   call('RPUSH', inbox, message)
-  call('PEXPIRE', inbox, INBOX_MS)
+  call('PEXPIRE', inbox, waiter.gated and GATE_MS or INBOX_MS)
 end

@@ -20,22 +20,24 @@ end
 local function grant(id, waiter)
   state.fence = state.fence + 1
   local cost = amounts(waiter)
+  local paced = expected(cost)
   keep(cost, 1)
-  pace(cost)
+  pace(paced)
   spend(waiter, cost.t, waiter.u)
   if waiter.gated then state.gated = state.gated + 1 end
   if state.open_until > 0 then state.probe = id end
-  waiter.fence, waiter.at = state.fence, now
+  waiter.fence, waiter.at, waiter.paced = state.fence, now, paced.o
   call('ZADD', LEASES, int(now + waiter.claim), id)
   hold_record(id, waiter)
   emit('llm.permit', id, cost.t, limits_text())
   return waiter
 end
 
-local function start(id, permit)
+-- The call began so many ms ago, by the clock of its process; nil: at this moment. It is charged when it began.
+local function start(id, permit, ago)
   if permit.cell then return end
   keep(amounts(permit), -1)
-  permit.cell = charge(amounts(permit))
+  permit.cell = charge(amounts(permit), ago and math.min(now, math.max(permit.at, now - ago + SLACK_MS)) or now)
   hold_record(id, permit)
   call('ZADD', LEASES, int(now + permit.ttl), id)
 end
@@ -60,14 +62,14 @@ end
 
 -- Take a permit back as if it had never been given.
 local function undo(id, permit)
-  local cost = amounts(permit)
+  local cost, paced = amounts(permit), permit.paced or permit.o
   drop(id, permit)
   if permit.cell then
     correct(permit.cell, { r = -1, i = -cost.i, o = -cost.o })
   else
     keep(cost, -1)
   end
-  pace({ r = -1, i = -cost.i, o = -cost.o, t = -cost.t })
+  pace({ r = -1, i = -cost.i, o = -paced, t = -cost.i - paced })
   spend(permit, -cost.t, -permit.u)
   if state.probe == id then state.probe = '' end
   emit('llm.released', id)
@@ -97,10 +99,19 @@ local function reap()
   end
 end
 
--- What processes started since their last script: [[id, fence], ...].
-local function note_started(list)
-  for _, pair in ipairs(list ~= '' and cjson.decode(list) or {}) do
-    local permit = held(pair[1])
-    if permit and permit.fence == pair[2] then start(pair[1], permit) end
+-- Join the line, unless the id waits or has a permit.
+local function join_line(id, waiter)
+  if call('HEXISTS', WAITERS, id) == 1 or call('HEXISTS', HELD, id) == 1 then return end
+  waiter.since = now
+  enqueue(id, waiter)
+end
+
+-- What the process did since its last script.
+local function note(text)
+  local told = text ~= '' and cjson.decode(text) or {}
+  for _, one in ipairs(told.started or {}) do
+    local permit = held(one[1])
+    if permit and permit.fence == one[2] then start(one[1], permit, one[3]) end
   end
+  for _, one in ipairs(told.joined or {}) do join_line(one[1], one[2]) end
 end

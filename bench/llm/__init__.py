@@ -1,0 +1,1 @@
+"""Measure the line before a model: `make bench-llm`."""

@@ -1,0 +1,82 @@
+"""What a node that waits for its call keeps beside its parked record, and the name of its place in the line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from orchestrator.domain.lease import Lease
+from orchestrator.llm.course import Progress
+
+PREFIX: Final = "llm:"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A waiter of the line that stands for an attempt of a node."""
+
+    goal: str
+    node: str
+    attempt: int
+    number: int
+    """Counts the asks of this attempt of the node."""
+    run: str
+    """When the goal was stored: tells it from an earlier goal of the same name."""
+
+    @property
+    def name(self) -> str:
+        """The waiter's id; ids of goals and nodes hold no colon."""
+        return f"{self.goal}:{self.node}:{self.attempt}:{self.number}:{self.run}"
+
+    @property
+    def task_id(self) -> str:
+        """The Celery id of its message, the same for every ask."""
+        return f"{self.goal}:{self.node}:{self.attempt}"
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """From the waiter's id."""
+        goal, node, attempt, number, run = name.split(":")
+        return cls(goal, node, int(attempt), int(number), run)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call of a node, as it goes on from message to message. Times are Redis time, ms."""
+
+    progress: Progress = field(default_factory=Progress)
+    number: int = 1
+    since_ms: int = 0
+    """When the node first asked."""
+    asked_ms: int = 0
+    """When it joined the line this time; 0: it did not yet."""
+    looks: int = 0
+    """How often the timer has looked whether it still waits."""
+    limit: int = 0
+    """Output tokens that are reserved in the line."""
+    line: str = ""
+    """Where it waits: an account, or a model of it with limits of its own."""
+
+    def as_text(self) -> str:
+        """As the parked record resumes from it."""
+        return PREFIX + json.dumps(
+            [self.progress.as_json(), self.number, self.since_ms, self.asked_ms, self.looks, self.limit, self.line],
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From `as_text`; anything else is a call that begins."""
+        if not text.startswith(PREFIX):
+            return cls()
+        progress, *rest = json.loads(text.removeprefix(PREFIX))
+        return cls(Progress.of(progress), *rest)
+
+    def place(self, lease: Lease, run: str) -> Place:
+        """Where it stands in the line."""
+        return Place(lease.goal, lease.node, lease.attempt, self.number, run)
+
+    def anew(self, progress: Progress) -> Self:
+        """To ask again, with another place in the line."""
+        return replace(self, progress=progress, number=self.number + 1, asked_ms=0, looks=0)

@@ -1,0 +1,177 @@
+"""Calls of `llm` nodes are asked for: the node parks, and its waiter goes into the line of the account.
+
+A lost word or message costs time only: a timer of the parked node makes sure that it still stands in the line.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+from orchestrator.domain.lease import Lease
+from orchestrator.engine.ends import Done, End, Failed, Parked
+from orchestrator.gate.asked import Asked, Place
+from orchestrator.gate.budgets import Budgets
+from orchestrator.gate.request import BadInputs, about, output_of, read_inputs, to_request
+from orchestrator.llm.client import cached
+from orchestrator.llm.course import Again, Course
+from orchestrator.llm.errors import LlmError, TooLarge, WaitOver
+from orchestrator.llm.estimates import Estimates
+from orchestrator.llm.failures import ContextTooLong, LlmDeadline, LlmRefused, UnknownModel
+from orchestrator.llm.limiter import Limiter
+from orchestrator.llm.limits import Cost
+from orchestrator.llm.lines import line_of
+from orchestrator.llm.messages import Request, Usage
+from orchestrator.llm.profiles import Profiles
+from orchestrator.llm.schema import BadSchema, check_schema
+from orchestrator.llm.settle import Target, cost
+from orchestrator.llm.sharing import Cache
+from orchestrator.store.llm_records import Outcome, Word
+from orchestrator.store.records import Claimed
+from orchestrator.store.store import Store
+
+LOOK_SECONDS: Final = 30.0
+"""How often a parked node makes sure that it still stands in the line; doubled each time, up to an hour."""
+_FINAL: Final = (BadInputs, BadSchema, ContextTooLong, LlmRefused, TooLarge, UnknownModel)
+"""What another try of the node cannot mend."""
+
+Publish = Callable[[str, Word], None]
+"""Sends the message for a word of an account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A call that a claimed node wants."""
+
+    lease: Lease
+    spec: Mapping[str, Any]
+    request: Request
+    run: str
+    """When the goal was stored."""
+
+    def place(self, asked: Asked) -> Place:
+        """Where it stands in the line."""
+        return asked.place(self.lease, self.run)
+
+
+class Asking:
+    """Asks for the calls of nodes, for this process. Safe to share between threads."""
+
+    def __init__(
+        self, store: Store, profiles: Profiles, limiter: Limiter, estimates: Estimates, cache: Cache, publish: Publish
+    ) -> None:
+        self._store = store
+        self.profiles = profiles
+        self.limiter = limiter
+        self.cache = cache
+        self.publish = publish
+        self._estimates = estimates
+        self.budgets = Budgets(store, limiter)
+
+    def ask(self, claimed: Claimed, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> End:
+        """What a claimed node does: it parks until its call may go out, or it ends."""
+        try:
+            wish = self.wish(claimed.lease, spec, inputs)
+            found = cached(self.cache, wish.request)
+            if found is not None:
+                return Done(output_of(found), about(found, 0.0))
+            return self.into_line(wish, Asked.of(claimed.resume))
+        except (BadInputs, LlmError) as error:
+            return failed_call(error)
+
+    def wish(self, lease: Lease, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Wish:
+        """The call that a node wants. Raises BadInputs, BadSchema and UnknownModel."""
+        owner, run = self._store.goals.fields(lease.goal, "owner", "created")
+        found = read_inputs(inputs)
+        if found.response_schema is not None:
+            check_schema(found.response_schema)
+        request = to_request(
+            found,
+            found.model or self.profiles.default(),
+            owner=owner or "default",
+            goal=lease.goal,
+            node=lease.node,
+            priority=spec.get("priority", 0),
+        )
+        return Wish(lease, spec, request, run or "")
+
+    def into_line(self, wish: Wish, asked: Asked, pause: float = 0.0, why: str = "") -> End:
+        """Park in the line of the account that is to be asked, or, for a pause, before it; `why` it was not done.
+
+        Raises what ends the call: its time is over, its wait was too long, it fits no model.
+        """
+        now = self._store.goals.clock_ms()
+        asked = replace(asked, since_ms=asked.since_ms or now)
+        left = self.left(wish, asked, now)
+        if left <= 0:
+            raise LlmDeadline(f"the call's time is over, {asked.progress.attempts} attempts")
+        if pause:
+            return Parked("backoff", "ready", pause, resume=asked.as_text(), why=why)
+        wait = self.profiles.wait_seconds
+        if asked.asked_ms and now - asked.asked_ms >= wait * 1000:
+            raise self._wait_over(asked, wish.place(asked), wait)
+        target, limit, asked = self._reserved(self.course(wish), asked)
+        asked = replace(asked, asked_ms=asked.asked_ms or now, limit=limit, line=line_of(self.profiles, target.key))
+        left = min(left, wait - (now - asked.asked_ms) / 1000)
+        look = max(0.1, min(LOOK_SECONDS * 2.0 ** min(asked.looks, 7), left))
+        text = replace(asked, looks=asked.looks + 1).as_text()
+        join = partial(self._join, wish, target, asked)
+        return Parked(f"llm:{asked.line}", "ready", look, resume=text, after=join, why=why)
+
+    def again(self, wish: Wish, asked: Asked, following: Again, why: str) -> End:
+        """Park for another attempt."""
+        return self.into_line(wish, replace(asked.anew(following.progress), limit=0), following.seconds, why)
+
+    def course(self, wish: Wish) -> Course:
+        """The decisions of the call."""
+        return Course(self.profiles, self._estimates, wish.request, random.uniform)
+
+    def left(self, wish: Wish, asked: Asked, now_ms: int) -> float:
+        """Seconds that are left for the call."""
+        total = min(self.profiles.total_seconds, wish.spec.get("timeout_seconds") or self.profiles.total_seconds)
+        return float(total - (now_ms - (asked.since_ms or now_ms)) / 1000)
+
+    def _reserved(self, course: Course, asked: Asked) -> tuple[Target, int, Asked]:
+        """The model to ask and its reservation: the first of the chain into which the request fits."""
+        while True:
+            target = course.target(asked.progress)
+            try:
+                return target, asked.limit or course.reservation(asked.progress, target), asked
+            except ContextTooLong as error:
+                asked = replace(asked.anew(course.past(asked.progress, error).progress), limit=0)
+
+    def _wait_over(self, asked: Asked, place: Place, wait: float) -> WaitOver:
+        word = self.limiter.leave(asked.line, place.name)
+        before = int(word.detail) if word.detail.isdigit() else 0
+        return WaitOver(asked.line, wait, before, self.limiter.waits_for(asked.line))
+
+    def _join(self, wish: Wish, target: Target, asked: Asked) -> None:
+        """The node is parked: put its waiter into the line."""
+        place, request = wish.place(asked), wish.request
+        self.budgets.enter(place.goal, target.model.account, asked.line)
+        word = self.limiter.join(
+            asked.line,
+            place.name,
+            reserved_cost(target, asked.limit),
+            nonce=place.run,
+            owner=request.owner,
+            goal=request.goal,
+            priority=request.priority,
+            ttl_seconds=target.account.lease_seconds,
+        )
+        if word.outcome is not Outcome.QUEUED:
+            self.publish(asked.line, word)
+
+
+def reserved_cost(target: Target, limit: int) -> Cost:
+    """What a call reserves that may write so many output tokens."""
+    return cost(target, Usage(input_tokens=target.input_tokens, output_tokens=limit))
+
+
+def failed_call(error: Exception) -> Failed:
+    """The failure of a node whose call cannot be made or got no answer."""
+    reason = "bad input" if isinstance(error, BadInputs) else "llm"
+    return Failed(reason, f"{type(error).__name__}: {error}", final=isinstance(error, _FINAL))
