@@ -71,6 +71,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # Four lists a queue, for the bands of goals' priorities (`wiring.band`); inside a goal our scripts decide.
         "priority_steps": [0, 3, 6, 9],
         "queue_order_strategy": "priority",
+        # redis-py's usual hundred would fail the acknowledgements of a worker with more greenlets than that.
+        "max_connections": 10_000,
         "socket_keepalive": True,
     }
     if "sentinel://" in broker:
@@ -87,6 +89,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         if "master_name" in transport
         else {},
         "result_expires": 3600,
+        "redis_max_connections": 10_000,
         # JSON everywhere: a message or a result can never be code.
         "task_serializer": "json",
         "result_serializer": "json",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import resource
+from typing import Any, Final
 
 from celery import bootsteps
 from celery.exceptions import Ignore
@@ -15,6 +16,8 @@ from orchestrator.llm.failures import InvalidProfiles
 from .parts import chordal
 
 log = logging.getLogger(__name__)
+
+FILES: Final = 65_536
 
 
 @app.task(name="tasks.llm.run", ignore_result=True)
@@ -46,7 +49,8 @@ class GateKeeper(bootsteps.StartStopStep):
         return LLM_QUEUE in parent.app.amqp.queues.consume_from
 
     def start(self, _parent: Any) -> None:
-        """Open the gate; it stays open over lost connections."""
+        """Open the gate; it stays open over lost connections, after which Celery starts this step anew."""
+        _raise_file_limit()
         try:
             chordal().models.gate.open()
         except InvalidProfiles as error:
@@ -55,3 +59,11 @@ class GateKeeper(bootsteps.StartStopStep):
     def shutdown(self, _parent: Any) -> None:
         """Words are left to the other gates."""
         chordal().models.limiter.close()
+
+
+def _raise_file_limit() -> None:
+    """A call in flight is an open socket, and the usual limit is 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -163,11 +163,11 @@ class Accounts:
         """The account now."""
         from orchestrator.llm.status import Snapshot
         from orchestrator.llm.windows import override_of
-        from orchestrator.store.llm_records import Caller
+        from orchestrator.store.llm_records import OUTSIDE, Caller
 
         limits = self.limiter.limits_of(name)
         with self.reached():
-            picture = self._door.store.llm.status(name, Caller(limits.as_json()), LISTED)
+            picture = self._door.store.llm.status(name, Caller(limits.as_json(), OUTSIDE), LISTED)
         return Seen(Snapshot.of(name, picture), _by_field(limits.binding()), override_of(picture), ever_used=True)
 
 

@@ -107,6 +107,8 @@ class Committer:
     def commit(self, goal: str, queue: str, jobs: Sequence[Job], most: int) -> Step:
         """Commit jobs that have ended, whenever Redis can be reached, and claim up to `most` nodes of the queue."""
         results = [(job, self.sealed(job)) for job in jobs]
+        for job in jobs:
+            job.held.ending = True
         version = jobs[-1].claimed.version if jobs and jobs[-1].ahead else ""
         try:
             step = self._patiently(partial(self.commit_once, goal, results, queue, most, version))

@@ -47,6 +47,8 @@ class Held:
     running: bool = False
     interrupted: bool = False
     lost: bool = False
+    ending: bool = False
+    """Its commit is on the way: that the lease is gone may be its doing."""
 
 
 @dataclass(slots=True)
@@ -119,7 +121,7 @@ class Keeper:
         for one in renewing:
             if one.lease in lost:
                 one.lost = True
-                if self._held.get((one.lease.goal, one.lease.node)) is one:
+                if self._held.get((one.lease.goal, one.lease.node)) is one and not one.ending:
                     log.warning(
                         "the lease of %s in %s is lost; its commit will be fenced", one.lease.node, one.lease.goal
                     )

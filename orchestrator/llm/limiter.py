@@ -29,14 +29,14 @@ from orchestrator.llm.station import Station
 from orchestrator.llm.status import Snapshot
 from orchestrator.llm.told import Waiter
 from orchestrator.store.llm import GATE
-from orchestrator.store.llm_records import Ask, Caller, Hold, Outcome, Word
+from orchestrator.store.llm_records import OUTSIDE, Ask, Caller, Hold, Outcome, Word
 from orchestrator.store.store import Store
 
 WAIT_SECONDS: Final = 900.0
 TTL_SECONDS: Final = 10.0
 CLAIM_SECONDS: Final = 1.0
 """A grant that its process has not taken up after this long goes back."""
-GATED_CLAIM_SECONDS: Final = 5.0
+GATED_CLAIM_SECONDS: Final = 10.0
 """The same for a gated call, whose message has a broker and a worker's queue to pass."""
 _SHORTEST_TTL: Final = 2.0
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._/:@-]{1,128}")
@@ -103,7 +103,7 @@ class Limiter:
             cost.input_tokens, cost.output_tokens, cost.micro_usd, owner, goal, nonce, GATE,
             round(GATED_CLAIM_SECONDS * 1000), round(ttl_seconds * 1000), priority, weight, owner_weight, gated=True,
         )  # fmt: skip
-        answer = self._store.llm.acquire(account, self._outside(account), id, ask)
+        answer = self._store.llm.acquire(account, Caller(self.limits_of(account).as_json()), id, ask)
         return Word(id, Outcome(answer.outcome), str(answer.rest[0]))
 
     def leave(self, account: str, id: str) -> Word:
@@ -237,7 +237,7 @@ class Limiter:
 
     def _outside(self, account: str) -> Caller:
         _check(account)
-        return Caller(self.limits_of(account).as_json())
+        return Caller(self.limits_of(account).as_json(), OUTSIDE)
 
     def _station(self, account: str) -> Station:
         station = self._stations.get(account)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final, Literal
 
 _POSITIVE: Final = (
     "requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute", "tokens_per_minute", "concurrency",
     "window_seconds", "breaker_failures", "breaker_seconds",
 )  # fmt: skip
+Charges = Literal["used", "reserved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Limits:
     """So many failures of the provider in a row open the circuit breaker."""
     breaker_seconds: float = 10.0
     """How long it stays open the first time; doubled whenever the probe fails, up to five minutes."""
+    charges: Charges = "used"
+    """What the provider counts against token limits: what a call used, or, as OpenAI does, what it reserved."""
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
@@ -50,10 +53,12 @@ class Limits:
         """As the scripts read it: times in ms, what does not bind left out."""
         window = round(self.window_seconds * 1000)
         burst = window / 60 if self.burst_seconds is None else self.burst_seconds * 1000
-        timing = {
+        timing: dict[str, Any] = {
             "window": window, "burst": burst, "breaker_failures": self.breaker_failures,
             "breaker_ms": round(self.breaker_seconds * 1000),
         }  # fmt: skip
+        if self.charges == "reserved":
+            timing["reserved"] = True
         return json.dumps(timing | {name: value for name, value in self.binding().items() if value is not None})
 
     def binding(self) -> dict[str, int | None]:

@@ -11,7 +11,9 @@ from orchestrator.llm.profiles import Profiles
 def model_limits(profiles: Profiles) -> dict[str, Limits]:
     """The limits of models that have any, by the names of their lines. Raises InvalidProfiles if a name stands for both."""
     found = {
-        f"{model.account}/{name}": model.limits.as_limits() for name, model in profiles.models.items() if model.limits
+        f"{model.account}/{name}": model.limits.as_limits(profiles.accounts[model.account].kind)
+        for name, model in profiles.models.items()
+        if model.limits
     }
     if both := sorted(found.keys() & profiles.accounts.keys()):
         message = "a model with limits of its own has its line under this name"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orchestrator.llm.address import fault_of_url
 from orchestrator.llm.failures import BACKOFF_CAP_SECONDS, FIRST_BACKOFF_SECONDS, UnknownModel
-from orchestrator.llm.limits import Limits
+from orchestrator.llm.limits import Charges, Limits
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Rate = Annotated[int, Field(ge=1)]
@@ -52,10 +52,14 @@ class LimitsProfile(_Record):
     """So many failures of the provider in a row open the circuit breaker."""
     breaker_seconds: Seconds = 10.0
     """How long it stays open the first time."""
+    charges: Charges | None = None
+    """What the provider counts against limits of tokens: what a call `used`, or what it `reserved`. Without it: `reserved`
+    for the kind `openai`, which counts `max_completion_tokens` and gives nothing back; else `used`."""
 
-    def as_limits(self) -> Limits:
-        """As the limiter takes them."""
-        return Limits(**self.model_dump())
+    def as_limits(self, kind: Kind) -> Limits:
+        """As the limiter takes them, for an account of this kind."""
+        charges = self.charges or ("reserved" if kind is Kind.OPENAI else "used")
+        return Limits(**self.model_dump(exclude={"charges"}), charges=charges)
 
 
 class Price(_Record):
@@ -178,7 +182,7 @@ class Profiles(_Record):
 
     def limits(self) -> dict[str, Limits]:
         """The limits of every account, as the limiter takes them."""
-        return {name: account.limits.as_limits() for name, account in self.accounts.items()}
+        return {name: account.limits.as_limits(account.kind) for name, account in self.accounts.items()}
 
     def model_and_account(self, name: str) -> tuple[Model, Account]:
         """A model of the file and the account that serves it. Raises UnknownModel."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from orchestrator.store.llm_records import Ask, Word
 
-LATE_SECONDS: Final = 0.15
+LATE_SECONDS: Final = 0.25
 """The longest that a waiter behind others is kept back."""
 
 

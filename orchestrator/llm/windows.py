@@ -24,7 +24,7 @@ from orchestrator.llm.headers import Window
 from orchestrator.llm.limiter import Limiter
 from orchestrator.llm.limits import NAMES, Limits
 from orchestrator.llm.status import Snapshot, Usage
-from orchestrator.store.llm_records import Caller, Picture
+from orchestrator.store.llm_records import OUTSIDE, Caller, Picture
 from orchestrator.store.llm_shared import SharedCalls, SharingFailed
 from orchestrator.store.store import Store
 
@@ -89,7 +89,7 @@ class FleetLines:
 
     def view(self, account: str) -> View:
         """Now."""
-        caller = Caller(self._limiter.limits_of(account).as_json())
+        caller = Caller(self._limiter.limits_of(account).as_json(), OUTSIDE)
         picture = self._store.llm.status(account, caller, 1)
         usage = Snapshot.of(account, picture).usage
         return View(usage, override_of(picture), self._calls.stated(account))

@@ -16,6 +16,8 @@ from orchestrator.domain.errors import ChordalError, RedisNotReachable
 
 SOCKET_TIMEOUT_SECONDS: Final = 5.0
 RETRIES: Final = 4
+MOST_CONNECTIONS: Final = 64
+"""Of one process to a single server; each has buffers of 64 kB and more."""
 
 ConnectionFailed: Final = (redis.ConnectionError, redis.TimeoutError)
 """What a call raises when Redis is away. Scripts may be sent again: each is idempotent or recognises a repetition."""
@@ -65,10 +67,14 @@ def open_client(url: str, patient: bool = False) -> Any:
     parts = urlsplit(url)
     options = _options(url, patient)
     try:
-        if parts.scheme in ("redis", "rediss", "unix"):
-            return redis.Redis.from_url(url, **options)
         if parts.scheme == "redis+socket":
-            return redis.Redis.from_url("unix" + url.removeprefix("redis+socket"), **options)
+            url = "unix" + url.removeprefix("redis+socket")
+        if url.startswith(("redis:", "rediss:", "unix:")):
+            # Threads beyond this many wait for each other; redis-py's usual pool fails for the hundred and first.
+            pool = redis.BlockingConnectionPool.from_url(
+                url, max_connections=MOST_CONNECTIONS, timeout=SOCKET_TIMEOUT_SECONDS, **options
+            )
+            return redis.Redis.from_pool(pool)
         if parts.scheme == "cluster":
             options |= {"password": unquote(parts.password) if parts.password else None}
             options.pop("retry")

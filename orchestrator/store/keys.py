@@ -162,6 +162,13 @@ CATALOGUE: Final = (
         "{llm:<key>}:flows:<key>", "zset", "acquire, tick", "while they wait", "Goals of an owner by their start tags."
     ),
     KeySpec(
+        "{llm:<key>}:virtual",
+        "hash",
+        "acquire, tick",
+        "while they wait",
+        "Owner to the virtual time of its goals' turns.",
+    ),
+    KeySpec(
         "{llm:<key>}:queue",
         "zset",
         "acquire, tick, cancel",

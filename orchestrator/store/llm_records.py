@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Outcome(StrEnum):
@@ -77,6 +77,10 @@ class Hold:
     nonce: str
 
 
+OUTSIDE: Final = "-"
+"""In place of a process: the limits of those who call stand over the caller's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who runs an operation, and what it has to say first."""
@@ -84,7 +88,7 @@ class Caller:
     limits: str
     """The account's limits by the settings, JSON."""
     process: str = ""
-    """Empty for a caller that waits for nothing and never ticks."""
+    """Empty for a caller that waits for nothing and never ticks; `OUTSIDE` for one that does not call models."""
     seen: int = 0
     """The highest fence it has met: a lower one in Redis means that writes were lost."""
     started: Sequence[tuple[str, int] | tuple[str, int, int]] = ()

@@ -76,6 +76,7 @@ def an_account(store: Store, seen: Seen) -> None:
     desk.ask("first", 10)
     desk.tick("first")
     desk.ask("second", owner="another owner: with {anything}")
+    desk.ask("third", owner="another owner: with {anything}")
     seen.look()
     desk.end("first", 5)
     seen.look()

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.store.llm_records import Release
+from orchestrator.llm.errors import WaitOver
+from orchestrator.llm.limiter import Limiter
+from orchestrator.llm.limits import Cost, Limits
+from orchestrator.store.llm_records import Outcome, Release
+from orchestrator.store.store import Store
 from support.desk import ACCOUNT
 
 MINUTE = 60_000
@@ -173,3 +177,17 @@ def test_an_idle_account_leaves_no_line_and_no_window(desk: Any) -> None:
     line.later(2 * MINUTE).tick()
     parts = {key.rpartition(":")[2] for key in line.store.client.scan_iter("{llm:*")}
     assert parts == {"state", "events", "spend", "live", "recent"}
+
+
+def test_who_only_looks_brings_no_limits_of_his_own(store: Store) -> None:
+    """Operators' commands and beat may have other profiles than the workers that call."""
+    limiter, operator = Limiter(store, {"acme": Limits(requests_per_minute=1)}), Limiter(store, {})
+    with limiter.acquire("acme", Cost(1, 1), owner="o"), pytest.raises(WaitOver):
+        limiter.acquire("acme", Cost(1, 1), owner="o", wait_seconds=0.05)
+    word = limiter.join("acme", "waiting", Cost(1, 1), nonce="n", owner="o", goal="")
+    assert word.outcome is Outcome.QUEUED
+    for look in (lambda: operator.status("acme"), lambda: operator.set_slots("acme", 5)):
+        look()
+    seen = operator.status("acme")
+    assert (seen.usage["requests"].limit, seen.waiting) == (1, 1)
+    limiter.close()

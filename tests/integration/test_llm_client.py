@@ -22,7 +22,7 @@ from orchestrator.llm.scripted import Instant, Scripted, Step
 from orchestrator.store.store import Store
 from support.model_calls import Open, ask, profiles
 
-LIMITS = {"tokens_per_minute": 10_000_000, "concurrency": 4, "breaker_failures": 3}
+LIMITS = {"tokens_per_minute": 10_000_000, "concurrency": 4, "breaker_failures": 3, "charges": "used"}
 KNOWN = profiles(account={"limits": LIMITS}, wait_seconds=0.2)
 
 

@@ -32,7 +32,13 @@ COST = Cost(10, 20)
 def make(account: dict[str, Any], large: dict[str, Any] | None) -> Profiles:
     return read_profiles(
         {
-            "accounts": {"acme": {"base_url": "http://127.0.0.1:9/v1", "limits": {"burst_seconds": 60} | account}},
+            "accounts": {
+                "acme": {
+                    "kind": "self-hosted",
+                    "base_url": "http://127.0.0.1:9/v1",
+                    "limits": {"burst_seconds": 60} | account,
+                }
+            },
             "models": {
                 "large": {"account": "acme", "limits": None if large is None else {"burst_seconds": 60} | large},
                 "small": {"account": "acme"},

@@ -119,7 +119,7 @@ def desk(store: Store) -> Iterator[Callable[..., Desk]]:
 
 @pytest.mark.parametrize("api", APIS)
 def test_an_answer_and_its_tokens_are_booked(mock: Llmock, desk: Callable[..., Desk], api: str) -> None:
-    one = desk(mock, api, tokens_per_minute=100_000)
+    one = desk(mock, api, tokens_per_minute=100_000, charges="used")
     reply = one.client.complete(ask())
     assert reply.text
     assert (reply.finish_reason, reply.attempts, reply.usage.estimated) == ("stop", 1, False)
@@ -208,10 +208,6 @@ def test_with_a_limit_set_too_high_the_rate_falls_and_every_call_is_answered(
     assert one.limiter.status("first").breaker == "closed", "a limit is not a failure"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="what a call did not use goes back into the window at once; providers that charge `max_completion_tokens` keep it",
-)
 def test_with_a_token_limit_that_charges_reservations_no_call_is_refused(
     by_tokens: Llmock, desk: Callable[..., Desk]
 ) -> None:

@@ -348,4 +348,4 @@ def test_the_slots_of_llm_workers_bound_the_calls_in_flight(calls: Callable[...,
 
 def test_limits_of_profiles_reach_the_line(calls: Callable[..., Calls]) -> None:
     one = calls()
-    assert one.limiter.limits_of("first") == Limits(concurrency=4)
+    assert one.limiter.limits_of("first") == Limits(concurrency=4, charges="reserved")

@@ -38,6 +38,17 @@ def test_each_limit_of_tokens_binds_by_itself(desk: Any, limits: dict[str, int],
     assert line.inbox() == {"b": "granted"}
 
 
+def test_where_reservations_are_charged_only_what_was_never_sent_comes_back(desk: Any) -> None:
+    line = desk(tokens_per_minute=100, charges="reserved")
+    assert [line.ask("a", 50), line.ask("b", 50), line.ask("c", 50)] == ["granted", "granted", "queued 1"]
+    line.end("a", 10)
+    assert line.inbox() == {}, "the provider counts all 50"
+    line.end("b", 0)
+    assert line.inbox() == {"c": "granted"}
+    line.end("c", 60)
+    assert line.seen_now().usage["input"].used == 110, "what was used beyond the reservation counts too"
+
+
 def test_without_limits_everything_goes_out(desk: Any) -> None:
     line = desk()
     assert {line.ask(f"c{index}", 10**9) for index in range(50)} == {"granted"}

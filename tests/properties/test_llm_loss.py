@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from itertools import pairwise
 
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ def remembered(store: Store) -> dict[bytes, bytes]:
     """All keys as they are."""
     client = store.client
     raw = client.connection_pool.connection_kwargs | {"decode_responses": False}
-    plain = type(client)(connection_pool=type(client.connection_pool)(client.connection_pool.connection_class, **raw))
+    plain = type(client)(connection_pool=redis.ConnectionPool(client.connection_pool.connection_class, **raw))
     with plain:
         return {name: plain.dump(name) for name in plain.keys()}  # noqa: SIM118
 

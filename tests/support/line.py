@@ -109,7 +109,7 @@ class Line:
         return Caller(self._json, process.name, process.seen, started, now, joined=joined)
 
     def heed(self, process: Process, answer: Answer) -> Answer:
-        if not answer.known and process.seen:
+        if not answer.known and process.spoken != (0, 0):
             self.at(1, lambda: self._rejoin(process), process)
         process.seen, process.spoken = max(process.seen, answer.fence), (self.now, answer.now_ms)
         if answer.alarm_ms:

@@ -38,7 +38,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert read.chain("default") == ["small", "tiny"]
     assert read.accounts["openai"].base_url == "https://api.openai.com/v1"
     assert api_key(read.accounts["openai"], {"OPENAI_API_KEY": "x"}) == "x"
-    assert read.limits() == {"openai": Limits(requests_per_minute=500), "local": Limits(concurrency=2)}
+    assert read.limits() == {
+        "openai": Limits(requests_per_minute=500, charges="reserved"),
+        "local": Limits(concurrency=2),
+    }
 
 
 def test_a_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:

@@ -30,10 +30,16 @@ local function settle()
   start(id, permit)
   local by = { r = 0, i = used.i - permit.i, o = used.o - permit.o }
   by.t = by.i + by.o
-  correct(permit.cell, by)
-  local paced = used.o - (permit.paced or permit.o)
-  pace({ r = 0, i = by.i, o = paced, t = by.i + paced })
-  if permit.o > 0 then state.part_used = state.part_used + (math.min(2, used.o / permit.o) - state.part_used) / 32 end
+  if limits.reserved and used.i + used.o > 0 then -- the provider counts what was reserved, and gives nothing back
+    local more = { r = 0, i = math.max(0, by.i), o = math.max(0, by.o) }
+    correct(permit.cell, more)
+    pace({ r = 0, i = more.i, o = more.o, t = more.i + more.o })
+  else
+    local paced = used.o - (permit.paced or permit.o)
+    correct(permit.cell, by)
+    pace({ r = 0, i = by.i, o = paced, t = by.i + paced })
+  end
+  if permit.o > 0 and not limits.reserved then state.part_used = state.part_used + (math.min(2, used.o / permit.o) - state.part_used) / 32 end
   spend(permit, by.t, tonumber(ARGV[12]) - permit.u)
   drop(id, permit)
   judge(id, how, ARGV[13])

@@ -29,7 +29,7 @@ end
 
 -- Pacing is of what a call is expected to use: what is reserved beyond it comes back too late to be made up for.
 local function expected(cost)
-  local output = math.floor(cost.o * state.part_used)
+  local output = limits.reserved and cost.o or math.floor(cost.o * state.part_used)
   return { r = 1, i = cost.i, o = output, t = cost.i + output }
 end
 

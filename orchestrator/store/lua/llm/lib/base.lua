@@ -1,7 +1,8 @@
 -- Names, time, state and limits shared by every operation on one account. KEYS[1] is `{llm:<account>}:state`; every other
 -- key is derived from it, so all share one hash slot. The first arguments are the same for all operations:
 -- ARGV  1 now, ms, or '' for the server's clock, read once a script   2 limits JSON   3 process that asks, or '', and
---       behind a blank the shared inbox that it reads too, `gate`
+--       behind a blank the shared inbox that it reads too, `gate`; `-` for who only looks or operates: the limits of those
+--       who call stand over his
 --       4 highest fence that the process has seen   5 what the process did since its last script, JSON or '': {started: [[id,
 --       fence, ms ago], ...], joined: [[id, waiter], ...]: waiters, as of acquire, that nobody waits for to be told}
 local STATE, call = KEYS[1], redis.call
@@ -9,8 +10,11 @@ local A = string.sub(STATE, 1, -6)
 local CELLS, CHARGES, LEASES, HELD = A .. 'cells', A .. 'charges', A .. 'leases', A .. 'held'
 local OWNERS, QUEUE, WAITERS, LIVE = A .. 'owners', A .. 'queue', A .. 'waiters', A .. 'live'
 local RECENT, EVENTS, SPEND, BUDGETS = A .. 'recent', A .. 'events', A .. 'spend', A .. 'budgets'
+local VIRTUAL = A .. 'virtual'
 local ACCOUNT = cjson.encode(string.match(A, '{llm:(.*)}:$'))
 local me, gate = string.match(ARGV[3], '^(%S*) ?(%S*)$')
+local outside = me == '-'
+if outside then me = '' end
 local LIVE_MS, INBOX_MS, GATE_MS, EVENTS_KEPT = 1500, 60000, 86400000, 10000
 
 local function int(value) return string.format('%.0f', value) end
@@ -21,13 +25,13 @@ local function inbox_of(process) return A .. 'in:' .. process end
 -- calls in the line. used_*: charged in cells of the window;
 -- kept_*: reserved by permits that were granted and did not start yet; pace_*: theoretical arrival times (GCRA) of
 -- requests, input, output and all tokens. gap: between scripts, on the average; part_used: of the output that is reserved,
--- on the average.
+-- on the average. virtual: time of the fair queue of owners. base: limits of the settings of those who call.
 local NUMBERS = {
   last = 0, fence = 0, order = 0, factor = 1, factor_at = 0, cut = 0, hold = 0, draining = 0, slots = -1, gated = 0, parked = 0,
   used_r = 0, used_i = 0, used_o = 0, kept_r = 0, kept_i = 0, kept_o = 0, pace_r = 0, pace_i = 0, pace_o = 0, pace_t = 0,
-  gap = 0, part_used = 1, slow_until = 0, open_until = 0, open_ms = 0, failures = 0, alarm = 0,
+  gap = 0, part_used = 1, virtual = 0, slow_until = 0, open_until = 0, open_ms = 0, failures = 0, alarm = 0,
 }
-local TEXTS = { override = '', pacer = '', probe = '', open_reason = '', hold_reason = '' }
+local TEXTS = { base = '', override = '', pacer = '', probe = '', open_reason = '', hold_reason = '' }
 local state, stored = {}, {}
 local raw = call('HGETALL', STATE)
 local fresh = #raw == 0
@@ -53,7 +57,8 @@ state.last = now
 -- The limits of the settings, and over them what an operator set at run time; false lifts a limit. The window stays.
 local limits
 local function read_limits()
-  limits = cjson.decode(ARGV[2])
+  if not outside or state.base == '' then state.base = ARGV[2] end
+  limits = cjson.decode(state.base)
   if state.override ~= '' then
     for name, value in pairs(cjson.decode(state.override)) do limits[name] = value or nil end
   end
@@ -67,7 +72,8 @@ local SLACK_MS = math.max(1, math.floor(WINDOW / 600))
 -- A process that saw a higher fence than is stored here knows more than Redis does: the last writes are lost. What was
 -- charged in them is unknown, so for one window calls go out evenly, without a burst.
 local seen = tonumber(ARGV[4])
-if seen > state.fence then
+local lost = seen > state.fence
+if lost then
   state.fence, state.slow_until = seen + 1000, now + WINDOW
   for _, dim in ipairs({ 'r', 'i', 'o', 't' }) do state['pace_' .. dim] = now end
 end

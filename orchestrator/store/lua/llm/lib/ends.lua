@@ -2,7 +2,7 @@
 local GRACE_MS = 250
 -- A tick may come a little after calls may go out: as late as two scripts come by anyway, on the average. Most often one
 -- of them lets the calls out, and no tick is needed.
-local function lateness() return math.min(100, WINDOW / 120, math.max(WINDOW / 600, 2 * state.gap)) end
+local function lateness() return math.min(100, WINDOW / 150, math.max(WINDOW / 600, 2 * state.gap)) end
 
 -- A caller without a process cannot tick: one of the gates shall, if there is one.
 local function nudge_gate()
@@ -37,7 +37,7 @@ local known = 1
 local function arrive()
   expire_cells()
   if me ~= '' then
-    known = tonumber(call('ZSCORE', LIVE, me) or 0) >= now and 1 or 0
+    known = not lost and tonumber(call('ZSCORE', LIVE, me) or 0) >= now and 1 or 0
     call('ZADD', LIVE, int(now + LIVE_MS), me)
     if gate ~= '' then call('ZADD', LIVE, int(now + LIVE_MS), gate) end
   end

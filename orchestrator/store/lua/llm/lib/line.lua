@@ -1,16 +1,27 @@
 -- The line of waiters. QUEUE is one lexicographic zset of `owner \1 goal \1 priority \1 order \1 id`, so the head of a flow
 -- is one range query. OWNERS and flows:<owner> hold start tags: the least tag is served next and moves on by the share it
--- took over its weight (start-time fair queueing, Goyal et al. 1996; the virtual time is the least tag).
+-- took over its weight (start-time fair queueing, Goyal et al. 1996). The virtual time is the tag at which the last call
+-- was granted: who joins, and who was passed over because it has no slot, is owed nothing of the time before.
 local function prefix(owner, goal) return owner .. '\1' .. goal .. '\1' end
 
-local function join(tags, member)
-  if call('ZSCORE', tags, member) then return end
-  call('ZADD', tags, call('ZRANGE', tags, 0, 0, 'WITHSCORES')[2] or 0, member)
+local function join(tags, member, virtual)
+  if not call('ZSCORE', tags, member) then call('ZADD', tags, string.format('%.17g', virtual), member) end
 end
 
-local function advance(tags, member, by)
-  local tag = tonumber(call('ZSCORE', tags, member)) or 0
-  call('ZADD', tags, string.format('%.17g', tag + by), member)
+local function virtual_of(owner) return tonumber(call('HGET', VIRTUAL, owner)) or 0 end
+
+-- Returns the virtual time from now on.
+local function advance(tags, member, by, virtual)
+  local from = math.max(tonumber(call('ZSCORE', tags, member)) or 0, virtual)
+  call('ZADD', tags, string.format('%.17g', from + by), member)
+  return from
+end
+
+-- A call of the goal was granted.
+local function served(owner, goal, waiter, part)
+  state.virtual = advance(OWNERS, owner, part / waiter.owner_weight, state.virtual)
+  local from = advance(flows_of(owner), goal, part / waiter.weight, virtual_of(owner))
+  call('HSET', VIRTUAL, owner, string.format('%.17g', from))
 end
 
 local function enqueue(id, waiter)
@@ -22,8 +33,8 @@ local function enqueue(id, waiter)
   if waiter.gated then state.parked = state.parked + 1 end
   call('ZADD', QUEUE, 0, waiter.m)
   call('HSET', WAITERS, id, cjson.encode(waiter))
-  join(OWNERS, waiter.owner)
-  join(flows_of(waiter.owner), waiter.goal)
+  join(OWNERS, waiter.owner, state.virtual)
+  join(flows_of(waiter.owner), waiter.goal, virtual_of(waiter.owner))
 end
 
 local function dequeue(id, waiter)

@@ -16,7 +16,10 @@ local function next_flow(owners, goals)
   local owner = call('ZRANGE', OWNERS, owners, owners)[1]
   if not owner then return nil end
   local goal = goals < MOST_OF_OWNER and call('ZRANGE', flows_of(owner), goals, goals)[1]
-  if not goal and goals == 0 then call('ZREM', OWNERS, owner) end
+  if not goal and goals == 0 then
+    call('ZREM', OWNERS, owner)
+    call('HDEL', VIRTUAL, owner)
+  end
   return owner, goal
 end
 
@@ -52,8 +55,7 @@ local function pump(mine)
           dequeue(id, waiter)
           local permit = grant(id, waiter)
           grants, goals = grants + 1, 0
-          advance(OWNERS, owner, share(waiter) / waiter.owner_weight)
-          advance(flows_of(owner), goal, share(waiter) / waiter.weight)
+          served(owner, goal, waiter, share(waiter))
           if id == mine then answer = granted(id, permit) else tell(waiter, granted(id, permit)) end
         end
       else
