@@ -9,7 +9,7 @@ from orchestrator.app import app
 from .parts import chordal
 
 
-@app.task(name="tasks.goal.submit")
+@app.task(name="tasks.goal.submit", Request="orchestrator.tasks.private:PrivateRequest")
 def submit(dag: dict[str, Any]) -> str:
     """Store and start a goal; returns its id. Raises InvalidGoal with every fault."""
     return chordal().submit(dag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from contextlib import suppress
 from typing import Any, Final
 
 from celery import bootsteps
@@ -58,7 +59,8 @@ class GateKeeper(bootsteps.StartStopStep):
 
     def shutdown(self, _parent: Any) -> None:
         """Words are left to the other gates."""
-        chordal().models.limiter.close()
+        with suppress(InvalidProfiles):
+            chordal().models.limiter.close()
 
 
 def _raise_file_limit() -> None:

@@ -15,6 +15,7 @@ class PrivateRequest(Request):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._argsrepr = self._kwargsrepr = HIDDEN
+        self._request_dict.update(argsrepr=HIDDEN, kwargsrepr=HIDDEN)  # what a failed task is logged with
 
     def info(self, safe: bool = False) -> dict[str, Any]:  # noqa: ARG002 (Celery's signature)
         """What `celery inspect` shows: the hidden form, also to those who ask for the arguments."""

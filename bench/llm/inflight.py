@@ -26,7 +26,7 @@ MEGABYTE: Final = 1e6
 HOW: Final = """
 The server is a bare asyncio process that answers after a fixed time. *Sockets* is a client of nothing but asyncio streams;
 *client* is `Client.complete` on the limiter, in one process of so many threads or greenlets, with tokens counted by OpenAI's
-vocabulary (about 130 MB of the idle process). Callers begin evenly spread over the first answer's time and call twice.
+vocabulary (about 70 MB of the idle process). Callers begin evenly spread over the first answer's time and call twice.
 What is added is the time of a call beyond the server's own. Turns are counted with answers of 0.2 s. *llm worker* is
 `celery -A orchestrator worker -Q llm` with as many slots, beside a worker of two processes and beat: `llm` nodes of goals,
 ten times as many as slots; there, what is added counts from the grant of the permit to the node's end in Redis, the way

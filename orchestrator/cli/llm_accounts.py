@@ -25,25 +25,12 @@ LISTED: Final = 1000
 """Owners, goals of each and permits that are read; the counts are of all."""
 
 
-class _KeysElsewhere(Mapping[str, str]):
-    """The environment of who only looks and adjusts: the variables that hold keys need not be set here."""
-
-    def __getitem__(self, name: str) -> str:
-        return os.environ.get(name) or "-"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(os.environ)
-
-    def __len__(self) -> int:
-        return len(os.environ)
-
-
 def read_profiles(chosen: Settings) -> Profiles:
-    """The profiles, without their keys. Raises InvalidProfiles."""
+    """The profiles. Raises InvalidProfiles."""
     from orchestrator.llm.profile_file import load_profiles
 
     if chosen.llm_file is not None:
-        return load_profiles(chosen.llm_file, _KeysElsewhere())
+        return load_profiles(chosen.llm_file, os.environ)
     from orchestrator.embedded.local_model import with_local_model
     from orchestrator.embedded.records import running
 

@@ -78,7 +78,7 @@ def estimate(path: str | None, as_json: bool, values: dict[str, Any], **one: Any
 def _of_prompt(one: Mapping[str, Any], profiles: Profiles) -> Iterator[Line]:
     if not one["model"] or one["prompt"] is None:
         raise click.UsageError("say what to estimate: a goal's FILE, or --model NAME and --prompt TEXT")
-    yield _line("", _request("", one, profiles), profiles)
+    yield _line("", _request(one, profiles), profiles)
 
 
 def _of_goal(path: str, values: dict[str, Any], profiles: Profiles) -> Iterator[Line]:
@@ -93,7 +93,7 @@ def _of_goal(path: str, values: dict[str, Any], profiles: Profiles) -> Iterator[
             yield Line(name, remark=f"not counted: it waits for the output of {', '.join(awaited)}")
             continue
         try:
-            yield _line(name, _request(name, inputs, profiles), profiles)
+            yield _line(name, _request(inputs, profiles), profiles)
         except (UnknownModel, BadInputs) as error:
             yield Line(name, remark=f"cannot be called: {error}")
 
@@ -109,12 +109,12 @@ def _nodes(goal: Goal, before: str = "") -> Iterator[tuple[str, Mapping[str, Any
             yield from _nodes(read_goal(node.goal), f"{before}{node.id}/")
 
 
-def _request(node: str, inputs: Mapping[str, Any], profiles: Profiles) -> Request:
+def _request(inputs: Mapping[str, Any], profiles: Profiles) -> Request:
     """The call that such inputs make. Raises BadInputs and UnknownModel."""
     from orchestrator.gate.request import read_inputs, to_request
 
     found = read_inputs(inputs)
-    return to_request(found, found.model or profiles.default(), owner="default", goal="", node=node, priority=0)
+    return to_request(found, found.model or profiles.default(), owner="default", goal="", priority=0)
 
 
 def _line(name: str, request: Request, profiles: Profiles) -> Line:

@@ -203,6 +203,8 @@ class Committer:
             self._follow_up(goal, results, step)
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); beat will do what follows the commit in %s", error, goal)
+        except Exception:  # the commit stands, and this worker holds claims that it must go on with
+            log.exception("what follows the commit in %s failed; beat will do it", goal)
 
     def _follow_up(self, goal: str, results: Sequence[tuple[Job, Result]], step: Step) -> None:
         """What the commit made necessary. Beat does each of these too, should this process not come to it."""

@@ -77,6 +77,13 @@ class Asked:
         """Where it stands in the line."""
         return Place(lease.goal, lease.node, lease.attempt, self.number, run)
 
+    def after_pause(self, resumed_ms: int) -> Self:
+        """With its clocks begun when the goal went on, if it was paused meanwhile."""
+        if not self.since_ms or self.since_ms >= resumed_ms:
+            return self
+        asked_ms = self.asked_ms and max(self.asked_ms, resumed_ms)
+        return replace(self, since_ms=resumed_ms, asked_ms=asked_ms)
+
     def anew(self, progress: Progress) -> Self:
         """To ask again, with another place in the line."""
         return replace(self, progress=progress, number=self.number + 1, asked_ms=0, looks=0)

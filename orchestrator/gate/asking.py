@@ -18,7 +18,7 @@ from orchestrator.gate.budgets import Budgets
 from orchestrator.gate.request import BadInputs, about, output_of, read_inputs, to_request
 from orchestrator.llm.client import cached
 from orchestrator.llm.course import Again, Course
-from orchestrator.llm.errors import LlmError, TooLarge, WaitOver
+from orchestrator.llm.errors import LlmError, OverBudget, TooLarge, WaitOver
 from orchestrator.llm.estimates import Estimates
 from orchestrator.llm.failures import ContextTooLong, LlmDeadline, LlmRefused, UnknownModel
 from orchestrator.llm.limiter import Limiter
@@ -34,8 +34,8 @@ from orchestrator.store.records import Claimed
 from orchestrator.store.store import Store
 
 LOOK_SECONDS: Final = 30.0
-"""How often a parked node makes sure that it still stands in the line; doubled each time, up to an hour."""
-_FINAL: Final = (BadInputs, BadSchema, ContextTooLong, LlmRefused, TooLarge, UnknownModel)
+"""How often a parked node makes sure that it still stands in the line; doubled twice."""
+_FINAL: Final = (BadInputs, BadSchema, ContextTooLong, LlmRefused, OverBudget, TooLarge, UnknownModel)
 """What another try of the node cannot mend."""
 
 Publish = Callable[[str, Word], None]
@@ -51,6 +51,8 @@ class Wish:
     request: Request
     run: str
     """When the goal was stored."""
+    resumed_ms: int = 0
+    """When the goal last went on after a pause: a wait or a time limit does not count the pause."""
 
     def place(self, asked: Asked) -> Place:
         """Where it stands in the line."""
@@ -69,7 +71,7 @@ class Asking:
         self.cache = cache
         self.publish = publish
         self._estimates = estimates
-        self.budgets = Budgets(store, limiter)
+        self.budgets = Budgets(store, limiter, profiles.accounts)
 
     def ask(self, claimed: Claimed, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> End:
         """What a claimed node does: it parks until its call may go out, or it ends."""
@@ -84,7 +86,7 @@ class Asking:
 
     def wish(self, lease: Lease, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Wish:
         """The call that a node wants. Raises BadInputs, BadSchema and UnknownModel."""
-        owner, run = self._store.goals.fields(lease.goal, "owner", "created")
+        owner, run, resumed = self._store.goals.fields(lease.goal, "owner", "created", "resumed")
         found = read_inputs(inputs)
         if found.response_schema is not None:
             check_schema(found.response_schema)
@@ -93,17 +95,21 @@ class Asking:
             found.model or self.profiles.default(),
             owner=owner or "default",
             goal=lease.goal,
-            node=lease.node,
             priority=spec.get("priority", 0),
         )
-        return Wish(lease, spec, request, run or "")
+        return Wish(lease, spec, request, run or "", int(resumed or 0))
 
-    def into_line(self, wish: Wish, asked: Asked, pause: float = 0.0, why: str = "") -> End:
+    def into_line(
+        self, wish: Wish, asked: Asked, pause: float = 0.0, why: str = "", *, stands_there: bool = False
+    ) -> End:
         """Park in the line of the account that is to be asked, or, for a pause, before it; `why` it was not done.
+
+        With `stands_there` its waiter is in the line, or its word on the way: joining would send a second word.
 
         Raises what ends the call: its time is over, its wait was too long, it fits no model.
         """
         now = self._store.goals.clock_ms()
+        asked = asked.after_pause(wish.resumed_ms)
         asked = replace(asked, since_ms=asked.since_ms or now)
         left = self.left(wish, asked, now)
         if left <= 0:
@@ -116,9 +122,9 @@ class Asking:
         target, limit, asked = self._reserved(self.course(wish), asked)
         asked = replace(asked, asked_ms=asked.asked_ms or now, limit=limit, line=line_of(self.profiles, target.key))
         left = min(left, wait - (now - asked.asked_ms) / 1000)
-        look = max(0.1, min(LOOK_SECONDS * 2.0 ** min(asked.looks, 7), left))
+        look = max(0.1, min(LOOK_SECONDS * 2.0 ** min(asked.looks, 2), left))
         text = replace(asked, looks=asked.looks + 1).as_text()
-        join = partial(self._join, wish, target, asked)
+        join = None if stands_there else partial(self._join, wish, target, asked)
         return Parked(f"llm:{asked.line}", "ready", look, resume=text, after=join, why=why)
 
     def again(self, wish: Wish, asked: Asked, following: Again, why: str) -> End:
@@ -132,7 +138,8 @@ class Asking:
     def left(self, wish: Wish, asked: Asked, now_ms: int) -> float:
         """Seconds that are left for the call."""
         total = min(self.profiles.total_seconds, wish.spec.get("timeout_seconds") or self.profiles.total_seconds)
-        return float(total - (now_ms - (asked.since_ms or now_ms)) / 1000)
+        since_ms = asked.after_pause(wish.resumed_ms).since_ms or now_ms
+        return float(total - (now_ms - since_ms) / 1000)
 
     def _reserved(self, course: Course, asked: Asked) -> tuple[Target, int, Asked]:
         """The model to ask and its reservation: the first of the chain into which the request fits."""

@@ -8,6 +8,7 @@ meanwhile.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, Final
 
 from orchestrator.llm.limiter import Limiter
@@ -20,15 +21,17 @@ FIELD: Final = "llm"
 class Budgets:
     """The goals' purses."""
 
-    def __init__(self, store: Store, limiter: Limiter) -> None:
+    def __init__(self, store: Store, limiter: Limiter, accounts: Collection[str]) -> None:
+        """`accounts` are those of the profiles; other lines are of models."""
         self._store = store
         self._limiter = limiter
+        self._accounts = accounts
 
     def enter(self, goal: str, account: str, line: str) -> None:
         """A call of the goal on the account is about to join a line: the account's, or that of a model."""
         known, text = self._store.goals.fields(goal, FIELD, "budget")
         used = (known or "").split()
-        others = [one for one in used if one not in (account, line) and "/" not in one]
+        others = [one for one in used if one != account and one in self._accounts]
         if text is not None and (account not in used or others):
             self._set(goal, account, others, json.loads(text))
         for one in dict.fromkeys((account, line)):
@@ -36,10 +39,10 @@ class Budgets:
                 self._store.goals.use_account(goal, one)
 
     def _set(self, goal: str, account: str, others: list[str], budget: dict[str, Any]) -> None:
-        spent = [self._limiter.status(one).spend for one in others]
+        spent = [self._limiter.spent(one, goal) for one in others]
         left = {
-            unit: max(0, budget[unit] - sum(one.get(f"goal:{goal}:{purse}", 0) for one in spent))
-            for unit, purse in (("tokens", "tokens"), ("micro_usd", "usd"))
+            unit: max(0, budget[unit] - sum(one[index] for one in spent))
+            for index, unit in enumerate(("tokens", "micro_usd"))
             if unit in budget
         }
         if left:

@@ -8,7 +8,7 @@ from typing import Final
 
 from orchestrator.domain.lease import Lease
 from orchestrator.llm.messages import Chunk
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.llm_shared import SharingFailed
 from orchestrator.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,5 +40,5 @@ class ChunkWriter:
         text, self._text, self._at = "".join(self._text), [], time.monotonic()
         try:
             self._store.chunks.add(self._lease, self._last.attempt, self._last.model, text)
-        except ConnectionFailed as error:
+        except SharingFailed as error:  # away, or full
             log.warning("a piece of an answer in %s is not shown: %s", self._lease.goal, error)

@@ -8,12 +8,16 @@ commits what follows: an output, a failure, or the node parked anew. A permit th
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from orchestrator.domain.errors import GoalNotFound, IllegalTransition
+from orchestrator.domain.states import GoalState
 from orchestrator.engine.commits import Committer
 from orchestrator.engine.ends import Done, End, HandBack, failed_by
 from orchestrator.engine.jobs import Job
@@ -37,8 +41,11 @@ from orchestrator.store.store import Store
 
 log = logging.getLogger(__name__)
 
-ACCOUNT_SECONDS: Final = 5.0
-"""How long a call whose model has a line of its own waits in its worker for its account's permit, before it asks anew."""
+ACCOUNT_SECONDS: Final = 0.25
+"""How long a call whose model has a line of its own waits in its worker for its account's permit, before it parks again."""
+ACCOUNT_PAUSE_SECONDS: Final = (0.5, 1.5)
+_NEXT: Final = (BreakerOpen, TooLarge)
+"""What lets the next model of the chain be asked."""
 
 
 class Gate:
@@ -75,6 +82,8 @@ class Gate:
         """Act on a word: make the attempt that was granted, or what follows when it never will be. Returns what happened."""
         place, word = Place.of(name), Word(name, Outcome(outcome), detail)
         try:
+            if word.outcome is Outcome.GRANTED and not self._limiter.holds(account, name, word.fence):
+                return "stale"  # the permit went back into its place; another word comes
             began = self._begin(place)
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); the word for %s is dropped and will come again", error, place.task_id)
@@ -83,9 +92,11 @@ class Gate:
             self._give_back(account, place, word)
             return began
         job, asked = began
-        if asked.place(job.claimed.lease, place.run) != place:
+        if (asked.place(job.claimed.lease, place.run), asked.line) != (place, account):
             self._give_back(account, place, word)  # an old message; the node waits at another place
-            end: End = self._guarded(place.goal, lambda: self._asking.into_line(self._wish(job), asked))
+            end: End = self._guarded(
+                place.goal, lambda: self._asking.into_line(self._wish(job), asked, stands_there=True)
+            )
         else:
             end = self._run(job, asked, account, place, word)
         return str(self._committer().end(job, end))
@@ -128,7 +139,7 @@ class Gate:
         error = refusal(account, word)
         if isinstance(error, OverBudget):
             return self._over_budget(place.goal, error)
-        if isinstance(error, BreakerOpen | TooLarge):
+        if isinstance(error, _NEXT):
             return self._guarded(place.goal, partial(self._past, job, asked, error))
         return failed_call(error)
 
@@ -140,7 +151,8 @@ class Gate:
     def _over_budget(self, goal: str, error: OverBudget) -> End:
         if not self._asking.budgets.pauses(goal):
             return failed_call(error)
-        self._pause(goal, str(error))
+        with suppress(GoalNotFound, IllegalTransition):  # it is ending
+            self._pause(goal, str(error))
         return HandBack()
 
     def _attempt(self, job: Job, asked: Asked, place: Place, word: Word) -> End:
@@ -151,9 +163,18 @@ class Gate:
         left = self._asking.left(wish, asked, self._store.goals.clock_ms())
         attempts = self._client().attempts(wish.request, listener, left)
         target = attempts.course.target(asked.progress)
-        permit = self._permit(wish, asked, target, place, word)
+        try:
+            permit = self._permit(wish, asked, target, place, word)
+        except WaitOver as error:
+            return self._asking.into_line(wish, asked, random.uniform(*ACCOUNT_PAUSE_SECONDS), str(error))
+        except _NEXT as error:
+            return self._past(job, asked, error)
         if permit is None:
-            return self._asking.into_line(wish, asked)
+            return self._asking.into_line(wish, asked, stands_there=True)
+        cancelling, state = self._store.goals.fields(place.goal, "cancelling", "state")
+        if cancelling is not None or state == GoalState.CANCELLED:
+            permit.unused()
+            return HandBack()
         try:
             result, progress = attempts.make(asked.progress, target, asked.limit, permit)
         finally:
@@ -167,19 +188,19 @@ class Gate:
         return self._asking.again(wish, asked, following, why)
 
     def _permit(self, wish: Wish, asked: Asked, target: Target, place: Place, word: Word) -> Permit | None:
-        """Take up what was granted, with the account's permit where a model has a line of its own. None: it came too late."""
+        """Take up what was granted, with the account's permit where a model has a line of its own. None: it came too late.
+
+        Raises what the limiter raises for the account; WaitOver soon.
+        """
         reserved, lease_seconds = reserved_cost(target, asked.limit), target.account.lease_seconds
         permit = self._limiter.take_up(asked.line, place.name, word.fence, place.run, reserved, lease_seconds)
         if permit is None:
             return None  # its waiter is back at its place
         request = wish.request
-        try:
-            return self._joint.complete(
-                permit, reserved, owner=request.owner, goal=request.goal, priority=request.priority,
-                wait_seconds=ACCOUNT_SECONDS, ttl_seconds=lease_seconds,
-            )  # fmt: skip
-        except WaitOver:
-            return None
+        return self._joint.complete(
+            permit, reserved, owner=request.owner, goal=request.goal, priority=request.priority,
+            wait_seconds=ACCOUNT_SECONDS, ttl_seconds=lease_seconds,
+        )  # fmt: skip
 
     def _guarded(self, goal: str, act: Callable[[], End]) -> End:
         try:

@@ -18,6 +18,7 @@ from orchestrator.store.store import Store
 if TYPE_CHECKING:
     from orchestrator.engine.commits import Committer
     from orchestrator.gate.asking import Asking, Publish
+    from orchestrator.gate.budgets import Budgets
     from orchestrator.gate.gate import Gate
     from orchestrator.llm.client import Client
     from orchestrator.llm.estimates import Estimates
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 10.0
 """How often slots are told that have not changed: an account may have been emptied meanwhile."""
+WITHOUT_SECONDS: Final = 60.0
+"""How often a process without profiles looks for some."""
 
 
 @dataclass
@@ -41,8 +44,8 @@ class ModelParts:
     committer: Callable[[], Committer]
     publish: Publish
     pause: Callable[[str, str], object]
-    _without: bool = False
-    """There are no profiles here."""
+    _without: float = 0.0
+    """There are no profiles here; looked for again at this monotonic time."""
     _allotted: tuple[dict[str, int], float] = field(default_factory=lambda: ({}, 0.0))
 
     @cached_property
@@ -72,13 +75,15 @@ class ModelParts:
 
     @cached_property
     def client(self) -> Client:
-        """Calls models through the queue. Needs `chordal[llm]`."""
+        """Calls models through the queue. Needs `chordal[llm]`, and the keys that the profiles name."""
         from orchestrator.llm.client import Client
         from orchestrator.llm.openai_provider import OpenAIProvider
+        from orchestrator.llm.profile_file import check_keys
         from orchestrator.llm.shared import SharedFlights
         from orchestrator.llm.windows import FleetLines, WindowKeeper
         from orchestrator.store.llm_shared import SharedCalls
 
+        check_keys(self.profiles, os.environ)
         return Client(
             self.joint,
             self.profiles,
@@ -142,24 +147,32 @@ class ModelParts:
 
     def withdraw(self, goal: str) -> None:
         """A goal was cancelled: its calls leave the lines."""
-        self.asking.budgets.withdraw(goal)
+        self._bystander.withdraw(goal)
 
     def forget(self, goal: str) -> None:
         """A goal is about to be removed: accounts keep nothing of it."""
         if self.store.goals.field(goal, "llm"):
-            self.asking.budgets.forget(goal)
+            self._bystander.forget(goal)
+
+    @cached_property
+    def _bystander(self) -> Budgets:
+        """For what any process does, also one that knows of no models: it brings no limits of its own."""
+        from orchestrator.gate.budgets import Budgets
+        from orchestrator.llm.limiter import Limiter
+
+        return Budgets(self.store, Limiter(self.store, {}), ())
 
     def allot(self, slots: int) -> None:
         """Divide the slots of the live llm workers among the accounts, by what is wanted of each."""
         from orchestrator.llm.failures import InvalidProfiles
         from orchestrator.llm.lines import all_lines
 
-        if self._without:
+        if time.monotonic() < self._without:
             return
         try:
             limiter = self.limiter
         except InvalidProfiles as error:
-            self._without = True
+            self._without = time.monotonic() + WITHOUT_SECONDS
             level = logging.INFO if self.settings.llm_file is None else logging.WARNING
             log.log(level, "the slots of llm workers are not divided here: %s", error)
             return

@@ -36,7 +36,7 @@ class CallInputs(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     """As the provider takes it."""
     role: str = Field("", max_length=128)
-    """What the call is for; lengths of answers are learnt by model and role. Without it the node's id."""
+    """What the call is for; lengths of answers are learnt by model and role."""
     stream: bool = False
     """Pieces of the answer can be followed while it is written."""
     cache_seconds: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -61,7 +61,7 @@ def read_inputs(inputs: Mapping[str, Any]) -> CallInputs:
     raise BadInputs("; ".join(faults))
 
 
-def to_request(found: CallInputs, model: str, *, owner: str, goal: str, node: str, priority: int) -> Request:
+def to_request(found: CallInputs, model: str, *, owner: str, goal: str, priority: int) -> Request:
     """The call that the inputs describe; `model` is what they name, or the default."""
     first = (Message(speaker=Speaker.SYSTEM, text=found.system),) if found.system else ()
     rest = found.messages or (Message(speaker=Speaker.USER, text=found.prompt or ""),)
@@ -74,7 +74,7 @@ def to_request(found: CallInputs, model: str, *, owner: str, goal: str, node: st
         temperature=found.temperature,
         owner=owner,
         goal=goal,
-        role=found.role or node,
+        role=found.role,
         priority=priority,
         stream=found.stream,
         cache_seconds=found.cache_seconds,

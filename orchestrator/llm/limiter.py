@@ -118,10 +118,14 @@ class Limiter:
         _check(account, ttl_seconds=ttl_seconds)
         return self._station(account).take_up(Hold(id, fence, nonce), cost, ttl_seconds)
 
+    def holds(self, account: str, id: str, fence: int) -> bool:
+        """Is this grant still out? One that was not taken up in time is not, and will be granted anew."""
+        return self._store.llm.fence(account, id) == fence
+
     def open_gate(self, account: str, publish: Callable[[Word], None]) -> None:
         """Hand every word for gated calls to `publish`, in a thread of its own, and keep the account's time, until close.
 
-        Any number of processes may; each word reaches one. A grant that is not taken up within 5 s, because `publish`
+        Any number of processes may; each word reaches one. A grant that is not taken up within 10 s, because `publish`
         raised or its process died, goes back into its place. Raises ValueError if this process has done so before.
         """
         self._station(account).open_gate(publish)
@@ -160,7 +164,7 @@ class Limiter:
 
     def waits_for(self, account: str) -> str:
         """What the line waits for, in words."""
-        seen = self.status(account)
+        seen = Snapshot.of(account, self._store.llm.status(account, self._outside(account), 1))
         if seen.draining:
             return "the account, which is drained"
         if seen.hold_seconds:
@@ -192,6 +196,10 @@ class Limiter:
     def gated(self, account: str) -> int:
         """How many slots of llm workers the account could use: calls that hold one, and calls that wait."""
         return self._store.llm.demand(account)
+
+    def spent(self, account: str, goal: str) -> tuple[int, int]:
+        """Tokens and micro-USD that a goal with a budget has reserved and spent on the account."""
+        return self._store.llm.spent(account, f"goal:{goal}")
 
     def drain(self, account: str, on: bool = True) -> None:
         """Grant nothing more; calls in flight end, waiters keep their places. `on=False` goes on."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from orchestrator.domain.errors import Fault
 from orchestrator.llm.failures import InvalidProfiles
 from orchestrator.llm.limits import Limits
 from orchestrator.llm.profiles import Profiles
+
+MOST_CHARACTERS: Final = 128
 
 
 def model_limits(profiles: Profiles) -> dict[str, Limits]:
@@ -15,6 +19,11 @@ def model_limits(profiles: Profiles) -> dict[str, Limits]:
         for name, model in profiles.models.items()
         if model.limits
     }
+    if long := sorted(name for name in found if len(name) > MOST_CHARACTERS):
+        remedy = f"shorten the name of the model or of the account: {MOST_CHARACTERS} characters together"
+        raise InvalidProfiles(
+            [Fault(f"models.{name.partition('/')[2]}", "its line's name is too long", remedy) for name in long]
+        )
     if both := sorted(found.keys() & profiles.accounts.keys()):
         message = "a model with limits of its own has its line under this name"
         raise InvalidProfiles([Fault(f"accounts.{name}", message, "rename the account") for name in both])

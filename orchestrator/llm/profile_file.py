@@ -24,8 +24,8 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {"accounts": Account, "models"
 def load_profiles(path: Path | None, environ: Mapping[str, str]) -> Profiles:
     """The profiles of a YAML or JSON file, or those that follow from the environment where there is no file.
 
-    Raises InvalidProfiles with every fault: of the text, of fields, of names that point nowhere, and of environment
-    variables that are named and not set.
+    Raises InvalidProfiles with every fault: of the text, of fields, and of names that point nowhere. Keys are not looked
+    for: only the processes that make calls need them (`check_keys`).
     """
     if path is None:
         return default_profiles(environ)
@@ -40,10 +40,13 @@ def load_profiles(path: Path | None, environ: Mapping[str, str]) -> Profiles:
         raw = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except InvalidGoal as error:
         raise InvalidProfiles(error.faults) from None
-    profiles = read_profiles(raw)
+    return read_profiles(raw)
+
+
+def check_keys(profiles: Profiles, environ: Mapping[str, str]) -> None:
+    """Before calls are made: are the keys there? Raises InvalidProfiles with every variable that is not set."""
     if faults := list(_unset(profiles, environ)):
         raise InvalidProfiles(faults)
-    return profiles
 
 
 def default_profiles(environ: Mapping[str, str]) -> Profiles:

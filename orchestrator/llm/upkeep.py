@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -42,7 +43,8 @@ class Upkeep:
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._work, args=(turn, jobs), name="chordal-upkeep", daemon=True).start()
-            turn.notify()
+            if len(jobs) == 1:
+                turn.notify()
         try:
             yield
         finally:
@@ -56,7 +58,8 @@ class Upkeep:
                 if not jobs and not turn.wait_for(lambda: jobs, IDLE_SECONDS):
                     self._running = False
                     return
-                turn.wait(self._tick)
+            time.sleep(self._tick)
+            with turn:
                 due = list(jobs.items())
             ticks = {key: ticks.get(key, 0) + 1 for key, _ in due}
             for key, (job, interval) in due:

@@ -99,7 +99,7 @@ def _sentinel(url: str, usual: dict[str, Any]) -> Any:
         host, _, port = part.rpartition("@")[2].partition(":")
         pairs.append((host, int(port or 26379)))
     secret = {"password": options["password"]} if "password" in options else {}
-    client = usual | {"db": int(path or 0)} | secret
+    client = usual | {"db": int(path or 0), "max_connections": 10_000} | secret  # its pool knows no waiting
     sentinel: Any = Sentinel
     return sentinel(pairs, socket_timeout=0.5).master_for(service, **client)
 

@@ -237,12 +237,9 @@ class GoalStore:
         """Several fields of the goal's record; None for what is not there."""
         return list(self._client.hmget(self._keys.goal(goal), *names))
 
-    def use_account(self, goal: str, account: str) -> None:
-        """Note that a goal that is there has calls on an account of models."""
-        name = self._keys.goal(goal)
-        known = str(self._client.hget(name, "llm") or "").split()
-        if account not in known and self._client.exists(name):
-            self._client.hset(name, "llm", " ".join([*known, account]))
+    def use_account(self, goal: str, account: str, now_ms: int | None = None) -> str:
+        """Note that the goal has calls on an account of models: 'noted', 'known' or 'gone'."""
+        return str(self._scripts.run("use", self._keys.pair(goal), (_time(now_ms), account)))
 
     def forget_field(self, goal: str, name: str) -> None:
         """Take one field out of the goal's record."""

@@ -106,6 +106,17 @@ class LlmStore:
             gated, waiting = pipe.execute()
         return int(float(gated or 0)) + int(waiting)
 
+    def fence(self, account: str, permit: str) -> int | None:
+        """The fence of a permit that is out; None if none is."""
+        found = self._client.hget(self._keys.llm_part(account, "held"), permit)
+        return int(json.loads(found)["fence"]) if found else None
+
+    def spent(self, account: str, purse: str) -> tuple[int, int]:
+        """Tokens and micro-USD of one purse, reserved and spent."""
+        key = self._keys.llm_part(account, "spend")
+        tokens, usd = self._client.hmget(key, f"{purse}:tokens", f"{purse}:usd")
+        return int(tokens or 0), int(usd or 0)
+
     def accounts(self) -> list[str]:
         """Every account that was ever used, found by a scan."""
         start, end = self._keys.llm("\0").split("\0")

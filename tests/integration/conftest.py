@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from orchestrator.llm.limits import Limits
+from orchestrator.llm.scripted import Scripted, Step
 from orchestrator.store.store import Store
+from support.calls import ANSWERS, Calls
 from support.crew import Crew
 from support.desk import Desk
 from support.invariants import broken, unknown_keys
@@ -58,3 +60,16 @@ def desk(store: Store) -> Iterator[Callable[..., Desk]]:
 
     yield make
     assert unknown_keys(store) == []
+
+
+@pytest.fixture
+def calls(crew: Crew) -> Iterator[Callable[..., Calls]]:
+    made: list[Calls] = []
+
+    def make(*steps: Step, **changes: Any) -> Calls:
+        made.append(Calls(crew, Scripted(steps or (ANSWERS,)), **changes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.limiter.close()

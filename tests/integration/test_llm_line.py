@@ -168,3 +168,22 @@ def test_gated_owner_that_was_stuck_has_no_claim_on_the_past(desk: Any) -> None:
     line.adjust("slots", 10)
     order = owners(line, 10)
     assert 4 <= order.count("g") <= 6, order
+
+
+def test_goals_of_one_call_go_out_in_the_order_in_which_they_came(desk: Any) -> None:
+    """With a standing backlog, whatever their names: who came later does not overtake."""
+    line = desk(concurrency=1, requests_per_minute=1000)
+    line.ask("first", goal="z")
+    came = [f"{99 - at:02}" for at in range(40)]
+    for name in came[:10]:
+        line.ask(name, goal=f"goal-{name}")
+    order, last = [], "first"
+    for at in range(40):
+        line.end(last)
+        [last] = line.inbox()
+        order.append(last)
+        if 10 + at < 40:
+            line.ask(came[10 + at], goal=f"goal-{came[10 + at]}")
+    late = [order.index(name) - came.index(name) for name in came]
+    assert max(late) <= 10, late
+    assert sorted(order) == sorted(came)

@@ -1,97 +1,20 @@
-"""`llm` nodes driven by hand: invitations and words are answered by the test, the provider is scripted."""
+"""Calls of nodes on their way: granted, failed, refused, handed on, lost and found."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from orchestrator.domain.events import Event
-from orchestrator.llm.client import Client
 from orchestrator.llm.limits import Limits
-from orchestrator.llm.profile_file import read_profiles
-from orchestrator.llm.scripted import Scripted, Step
+from orchestrator.llm.scripted import Step
 from orchestrator.store.llm_records import Outcome, Word
 from orchestrator.store.store import Store
-from support.crew import Crew
+from support.calls import ANSWERS, Calls
 from support.servers import until
-
-ANSWERS = Step(text="an answer", times=None)
-STANDARD = {
-    "accounts": {
-        "first": {"base_url": "http://127.0.0.1:9/v1", "limits": {"concurrency": 4}},
-        "second": {"base_url": "http://127.0.0.1:9/v1", "limits": {"concurrency": 4}},
-    },
-    "models": {"a": {"account": "first", "context_tokens": 1000}, "b": {"account": "second"}},
-    "chains": {"default": ["a", "b"]},
-    "retry": {"attempts": 2, "backoff_seconds": 0.0},
-}
-
-
-class Calls:
-    """A crew with models: `work` answers invitations and words until nothing is left to do."""
-
-    def __init__(self, crew: Crew, provider: Scripted, **changes: Any) -> None:
-        self.crew, self.provider = crew, provider
-        models = crew.models
-        models.profiles = read_profiles(STANDARD | changes)
-        models.client = Client(models.joint, models.profiles, provider, estimates=models.estimates, cache=models.cache)
-        self.limiter, self.gate = models.limiter, models.gate
-        self.gate.open()
-        live = [crew.store.keys.llm_part(account, "live") for account in models.profiles.accounts]
-        until(lambda: all(crew.store.client.zscore(key, "gate") for key in live), what="live gates")
-
-    def submit(self, *nodes: Any, **head: Any) -> str:
-        """A goal of nodes, by their inputs; a text is a prompt."""
-        made = [
-            {"id": f"n{at}", "kind": "llm", "inputs": {"prompt": one} if isinstance(one, str) else one}
-            for at, one in enumerate(nodes)
-        ]
-        return self.crew.submit(made, **head)
-
-    def step(self) -> list[str]:
-        """Answer what has been sent; returns what became of each word."""
-        self.crew.work()
-        words, self.crew.mail.words = list(self.crew.mail.words), type(self.crew.mail.words)()
-        return [
-            self.gate.answer(account, word.id, word.outcome.value, word.detail) for account, word in words
-        ]  # fmt: skip
-
-    def work(self) -> None:
-        """Answer everything."""
-        while self.crew.mail.invitations or self.crew.mail.words:
-            self.step()
-
-    def events(self) -> list[tuple[str, dict[str, str]]]:
-        """The goal's history."""
-        return self.crew.store.goals.events("g", "0", 100)
-
-    def failure(self, node: str = "n0") -> str:
-        """Why a node failed."""
-        return str(json.loads(self.crew.store.goals.part("g", "dead")[node])["error"])
-
-    def later(self, seconds: float) -> None:
-        """Timers of the goal fire as if so much time had gone by."""
-        store = self.crew.store
-        for node, at in store.client.zrange(store.keys.part("g", "timers"), 0, -1, withscores=True):
-            store.client.zadd(store.keys.part("g", "timers"), {node: at - seconds * 1000})
-        store.goals.expect("g")
-        self.crew.duties.reap()
-
-
-@pytest.fixture
-def calls(crew: Crew) -> Iterator[Callable[..., Calls]]:
-    made: list[Calls] = []
-
-    def make(*steps: Step, **changes: Any) -> Calls:
-        made.append(Calls(crew, Scripted(steps or (ANSWERS,)), **changes))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.limiter.close()
 
 
 def test_a_call_that_may_go_out_is_sent_by_whoever_asked(calls: Callable[..., Calls]) -> None:
@@ -113,7 +36,7 @@ def test_a_word_that_comes_twice_makes_one_call(calls: Callable[..., Calls]) -> 
     one.crew.work()
     one.crew.mail.words.extend(list(one.crew.mail.words))
     outcomes = one.step()
-    assert sorted(outcomes) == ["accepted", "accepted", "duplicate", "duplicate"]
+    assert sorted(outcomes) == ["accepted", "accepted", "stale", "stale"]
     assert len(one.provider.calls) == 2
     assert not one.limiter.status("first").leases
 
@@ -124,10 +47,27 @@ def test_a_permit_that_ran_out_on_its_way_leaves_the_node_in_the_line(calls: Cal
     one.crew.work()
     account, word = one.crew.mail.words.popleft()
     stale = Word(word.id, word.outcome, f"{word.fence + 7} {word.at_ms}")
-    assert one.gate.answer(account, stale.id, stale.outcome.value, stale.detail) == "accepted"
+    assert one.gate.answer(account, stale.id, stale.outcome.value, stale.detail) == "stale"
     assert one.crew.states() == {"n0": "WAITING"}
     assert not one.provider.calls
-    one.work()  # joining again found the permit that is there
+    assert not one.crew.mail.words, "a word that comes late brings forth no other"
+    assert one.gate.answer(account, word.id, word.outcome.value, word.detail) == "accepted"
+    assert one.crew.state() == "DONE"
+
+
+def test_a_permit_that_goes_back_while_its_node_is_claimed_leaves_the_node_parked(
+    calls: Callable[..., Calls], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = calls()
+    one.submit("hello")
+    one.crew.work()
+    account, word = one.crew.mail.words.popleft()
+    monkeypatch.setattr(one.limiter, "take_up", lambda *_: None)
+    assert one.gate.answer(account, word.id, word.outcome.value, word.detail) == "accepted"
+    monkeypatch.undo()
+    assert one.crew.states() == {"n0": "WAITING"}
+    assert not one.crew.mail.words
+    assert one.gate.answer(account, word.id, word.outcome.value, word.detail) == "accepted"
     assert one.crew.state() == "DONE"
 
 
@@ -144,7 +84,7 @@ def test_a_word_of_a_goal_that_is_gone_gives_its_permit_back(calls: Callable[...
     one.submit("hello again")
     for account, word in words:
         answered = one.gate.answer(account, word.id, word.outcome.value, word.detail)
-        assert answered == "gone", "it is of an earlier goal of the same name"
+        assert answered == "stale", "it is of an earlier goal of the same name"
 
 
 def test_a_paused_goal_gives_its_permit_back_and_asks_again_when_it_goes_on(calls: Callable[..., Calls]) -> None:
@@ -223,31 +163,6 @@ def test_bad_inputs_fail_the_node_and_name_the_field(
     one.work()
     assert one.crew.state() == "FAILED"
     assert named in one.failure()
-
-
-def test_a_wait_that_runs_out_says_so(calls: Callable[..., Calls]) -> None:
-    one = calls(wait_seconds=60.0)
-    one.limiter.drain("first")
-    one.submit("hello")
-    one.work()
-    assert one.limiter.status("first").waiting == 1
-    one.later(31)
-    one.work()
-    assert one.crew.states() == {"n0": "WAITING"}, "it was looked after, and still waits"
-    assert one.limiter.status("first").waiting == 1
-    record = json.loads(one.crew.store.goals.part("g", "parked")["n0"])
-    record["resume"] = record["resume"].replace(str(_asked_ms(record)), str(_asked_ms(record) - 61_000))
-    one.crew.store.client.hset(one.crew.store.keys.part("g", "parked"), "n0", json.dumps(record))
-    one.later(61)
-    one.work()
-    assert one.crew.state() == "FAILED"
-    assert "no turn within 60 s" in one.failure()
-    assert "drained" in one.failure()
-    assert one.limiter.status("first").waiting == 0
-
-
-def _asked_ms(record: dict[str, Any]) -> int:
-    return int(json.loads(record["resume"].removeprefix("llm:"))[3])
 
 
 def test_words_come_through_the_gate_when_there_is_room(calls: Callable[..., Calls]) -> None:

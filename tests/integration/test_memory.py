@@ -40,6 +40,7 @@ def refused_operations(sim: Sim, crew: Crew, lease: Lease) -> dict[str, Callable
         "expand": lambda: sim.expand(lease, ["map.0"]),
         "wake": lambda: sim.wake("asks", "approval", "done", "1"),
         "retry": lambda: run("retry", pair("failed"), (sim.now, "1", SLOTS, 2000, "a", "FAILED", 0, 0, "")),
+        "use": lambda: run("use", pair("g"), (sim.now, "account")),
         "patch": lambda: crew.store.goals.patch(
             "g", 1, '{"reason":"","drop":["idle"],"edges":{},"targets":[]}', [], slots=SLOTS, now_ms=sim.now
         ),

@@ -12,6 +12,7 @@ local to = ARGV[2] == 'pause' and 'PAUSED' or 'RUNNING'
 if goal_state == to then return { 'unchanged', {} } end
 if goal_state ~= 'PAUSED' and goal_state ~= 'RUNNING' then return { goal_state, {} } end
 call('HSET', G, 'state', to, 'reason', ARGV[3])
+if to == 'RUNNING' then call('HSET', G, 'resumed', int(now)) end -- waits of calls count from here
 goal_state = to
 emit(to == 'PAUSED' and 'goal.paused' or 'goal.resumed', '', '', '', '', cjson.encode({ reason = ARGV[3] }))
 for _, field in ipairs(call('HKEYS', DISPATCH)) do

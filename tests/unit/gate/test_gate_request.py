@@ -11,13 +11,13 @@ from orchestrator.llm.messages import Reply, Request
 
 
 def request(**inputs: Any) -> Request:
-    return to_request(read_inputs(inputs), "default", owner="o", goal="g", node="n", priority=3)
+    return to_request(read_inputs(inputs), "default", owner="o", goal="g", priority=3)
 
 
 def test_a_prompt_is_a_users_message_behind_the_system() -> None:
     made = request(prompt="ask", system="be short")
     assert [(one.speaker, one.text) for one in made.messages] == [("system", "be short"), ("user", "ask")]
-    assert (made.owner, made.goal, made.role, made.priority) == ("o", "g", "n", 3)
+    assert (made.owner, made.goal, made.role, made.priority) == ("o", "g", "", 3)
 
 
 def test_a_conversation_is_taken_as_it_is() -> None:

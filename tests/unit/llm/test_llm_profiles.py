@@ -10,7 +10,7 @@ import pytest
 from orchestrator.llm.address import fault_of_host, fault_of_url
 from orchestrator.llm.failures import InvalidProfiles
 from orchestrator.llm.limits import Limits
-from orchestrator.llm.profile_file import default_profiles, load_profiles, read_profiles
+from orchestrator.llm.profile_file import check_keys, default_profiles, load_profiles, read_profiles
 from orchestrator.llm.profiles import api_key
 
 GOOD = """
@@ -44,11 +44,13 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     }
 
 
-def test_a_variable_that_is_not_set_is_a_fault(tmp_path: Path) -> None:
+def test_a_key_that_is_not_set_is_a_fault_for_who_calls(tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     path.write_text(GOOD)
+    profiles = load_profiles(path, {})
     with pytest.raises(InvalidProfiles, match=r"accounts\.openai\.api_key_env: .* OPENAI_API_KEY is not set"):
-        load_profiles(path, {})
+        check_keys(profiles, {})
+    check_keys(profiles, {"OPENAI_API_KEY": "x"})
 
 
 def test_all_faults_are_found_at_once() -> None:

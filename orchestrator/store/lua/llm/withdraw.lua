@@ -1,4 +1,4 @@
--- withdraw: every waiter of a goal leaves the line and is told, at most 500 a script.
+-- withdraw: every waiter of a goal leaves the line, at most 500 a script; processes that wait are told.
 -- KEYS  1 {llm:<account>}:state
 -- ARGV  1 to 5 as in base.lua   6 owner   7 goal
 -- Returns {outcome, now, fence, known, alarm, how many}: 'more' if there may be others
@@ -19,7 +19,7 @@ for _, member in ipairs(members) do
   local id = string.match(string.sub(member, #start + 1), '^%d+\1%d+\1(.*)$')
   local waiter = cjson.decode(call('HGET', WAITERS, id))
   dequeue(id, waiter)
-  tell(waiter, word(id, 'cancelled', '-'))
+  if not waiter.gated then tell(waiter, word(id, 'cancelled', '-')) end -- a gated one's node was cancelled before
 end
 local _, wake = pump()
 return finish(#members == 500 and 'more' or 'done', wake, #members)

@@ -25,11 +25,13 @@ local function inbox_of(process) return A .. 'in:' .. process end
 -- calls in the line. used_*: charged in cells of the window;
 -- kept_*: reserved by permits that were granted and did not start yet; pace_*: theoretical arrival times (GCRA) of
 -- requests, input, output and all tokens. gap: between scripts, on the average; part_used: of the output that is reserved,
--- on the average. virtual: time of the fair queue of owners. base: limits of the settings of those who call.
+-- on the average. virtual, joining: time of the fair queue of owners, and the tag
+-- of the last that joined it. base: limits of the settings of those who call.
 local NUMBERS = {
   last = 0, fence = 0, order = 0, factor = 1, factor_at = 0, cut = 0, hold = 0, draining = 0, slots = -1, gated = 0, parked = 0,
   used_r = 0, used_i = 0, used_o = 0, kept_r = 0, kept_i = 0, kept_o = 0, pace_r = 0, pace_i = 0, pace_o = 0, pace_t = 0,
-  gap = 0, part_used = 1, virtual = 0, slow_until = 0, open_until = 0, open_ms = 0, failures = 0, alarm = 0,
+  gap = 0, part_used = 1, virtual = 0, joining = 0,
+  slow_until = 0, open_until = 0, open_ms = 0, failures = 0, alarm = 0,
 }
 local TEXTS = { base = '', override = '', pacer = '', probe = '', open_reason = '', hold_reason = '' }
 local state, stored = {}, {}

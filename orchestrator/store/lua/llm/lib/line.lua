@@ -1,14 +1,27 @@
 -- The line of waiters. QUEUE is one lexicographic zset of `owner \1 goal \1 priority \1 order \1 id`, so the head of a flow
 -- is one range query. OWNERS and flows:<owner> hold start tags: the least tag is served next and moves on by the share it
 -- took over its weight (start-time fair queueing, Goyal et al. 1996). The virtual time is the tag at which the last call
--- was granted: who joins, and who was passed over because it has no slot, is owed nothing of the time before.
+-- was granted: who joins, and who was passed over because it has no slot, is owed nothing of the time before. Joining tags
+-- differ by a trifle, or those who came at one virtual time would be served by their names.
 local function prefix(owner, goal) return owner .. '\1' .. goal .. '\1' end
 
-local function join(tags, member, virtual)
-  if not call('ZSCORE', tags, member) then call('ZADD', tags, string.format('%.17g', virtual), member) end
+local STEP = 1e-9
+
+-- A member that is not there joins behind all who joined before; returns the tag of the last that joined.
+local function join(tags, member, virtual, last)
+  if call('ZSCORE', tags, member) then return last end
+  last = math.max(virtual, last + STEP)
+  call('ZADD', tags, string.format('%.17g', last), member)
+  return last
 end
 
-local function virtual_of(owner) return tonumber(call('HGET', VIRTUAL, owner)) or 0 end
+-- Of an owner's goals: the virtual time, and the tag of the last that joined.
+local function virtual_of(owner)
+  local from, last = string.match(call('HGET', VIRTUAL, owner) or '0 0', '^(%S+) (%S+)$')
+  return tonumber(from), tonumber(last)
+end
+
+local function set_virtual(owner, from, last) call('HSET', VIRTUAL, owner, string.format('%.17g %.17g', from, last)) end
 
 -- Returns the virtual time from now on.
 local function advance(tags, member, by, virtual)
@@ -20,8 +33,8 @@ end
 -- A call of the goal was granted.
 local function served(owner, goal, waiter, part)
   state.virtual = advance(OWNERS, owner, part / waiter.owner_weight, state.virtual)
-  local from = advance(flows_of(owner), goal, part / waiter.weight, virtual_of(owner))
-  call('HSET', VIRTUAL, owner, string.format('%.17g', from))
+  local from, last = virtual_of(owner)
+  set_virtual(owner, advance(flows_of(owner), goal, part / waiter.weight, from), last)
 end
 
 local function enqueue(id, waiter)
@@ -33,8 +46,10 @@ local function enqueue(id, waiter)
   if waiter.gated then state.parked = state.parked + 1 end
   call('ZADD', QUEUE, 0, waiter.m)
   call('HSET', WAITERS, id, cjson.encode(waiter))
-  join(OWNERS, waiter.owner, state.virtual)
-  join(flows_of(waiter.owner), waiter.goal, virtual_of(waiter.owner))
+  state.joining = join(OWNERS, waiter.owner, state.virtual, state.joining)
+  local from, last = virtual_of(waiter.owner)
+  local now_last = join(flows_of(waiter.owner), waiter.goal, from, last)
+  if now_last ~= last then set_virtual(waiter.owner, from, now_last) end
 end
 
 local function dequeue(id, waiter)
