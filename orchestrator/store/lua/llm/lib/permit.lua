@@ -1,5 +1,6 @@
 -- Permits: granted, started, ended, lost. HELD has the record of the waiter and, beside it, fence and cell once it started;
 -- LEASES the time at which the permit is taken back: first that of the claim, then that of the lease.
+local SLOT_MS = 30
 local function limits_text()
   local both = limits.tokens
   if limits.input and limits.output then both = math.min(both or math.huge, limits.input + limits.output) end
@@ -27,7 +28,9 @@ local function grant(id, waiter)
   if waiter.gated then state.gated = state.gated + 1 end
   if state.open_until > 0 then state.probe = id end
   waiter.fence, waiter.at, waiter.paced = state.fence, now, paced.o
-  call('ZADD', LEASES, int(now + waiter.claim), id)
+  -- A worker of many slots takes up what it was granted at once one after the other.
+  local claim = waiter.gated and math.max(waiter.claim, SLOT_MS * state.slots) or waiter.claim
+  call('ZADD', LEASES, int(now + claim), id)
   hold_record(id, waiter)
   emit('llm.permit', id, cost.t, limits_text())
   return waiter
