@@ -86,7 +86,9 @@ def _section(section: Section) -> Iterator[str]:
     for table in section.tables:
         yield from _table(table)
     if section.missing:
-        yield "Not measured:\n\n" + "\n".join(f"- {what}: {reason}" for what, reason in section.missing.items())
+        yield "Not measured:\n\n" + "\n".join(
+            f"- {what}: {reason.splitlines()[0]}" for what, reason in section.missing.items()
+        )
 
 
 def _table(table: Table) -> Iterator[str]:
