@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine.dispatch import UserTask
+from orchestrator.store.llm_records import Word
 from orchestrator.store.records import Invitation
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ class Post:
     def start(self, task: UserTask) -> None:
         """Send a user's task."""
         self._send(task)
+
+    def call(self, account: str, word: Word) -> None:
+        """Simulated goals call no models."""
+        raise AssertionError(f"a word for {word.id} on {account}")
+
+    def conclude(self, task_id: str, output: Any, error: str | None) -> None:
+        """Simulated goals stand for no Celery task."""
+        raise AssertionError(f"a result of {task_id}: {error or output}")
 
     def _send(self, message: Message) -> None:
         scheduler = self._scheduler
