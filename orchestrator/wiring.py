@@ -32,8 +32,8 @@ from orchestrator.engine.registry import REGISTRY
 from orchestrator.engine.reopen import Reopener
 from orchestrator.engine.run import Runner
 from orchestrator.engine.submit import Submitter
-from orchestrator.gate.asked import Place
 from orchestrator.gate.parts import ModelParts
+from orchestrator.gate.place import Place
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed, unreachable
 from orchestrator.store.keys import Keys

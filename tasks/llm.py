@@ -12,7 +12,6 @@ from celery.exceptions import Ignore
 
 from orchestrator.app import app
 from orchestrator.engine.duties import LLM_QUEUE
-from orchestrator.llm.failures import InvalidProfiles
 
 from .parts import chordal
 
@@ -51,6 +50,8 @@ class GateKeeper(bootsteps.StartStopStep):
 
     def start(self, _parent: Any) -> None:
         """Open the gate; it stays open over lost connections, after which Celery starts this step anew."""
+        from orchestrator.llm.failures import InvalidProfiles  # other workers need nothing of models
+
         _raise_file_limit()
         try:
             chordal().models.gate.open()
@@ -59,6 +60,8 @@ class GateKeeper(bootsteps.StartStopStep):
 
     def shutdown(self, _parent: Any) -> None:
         """Words are left to the other gates."""
+        from orchestrator.llm.failures import InvalidProfiles
+
         with suppress(InvalidProfiles):
             chordal().models.limiter.close()
 

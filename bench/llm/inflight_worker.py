@@ -11,7 +11,7 @@ from bench.llm.flight import LIMIT_SECONDS, Flight, most_open, quantile, start_s
 from bench.machine import resident_bytes
 from bench.processes import BenchError, Processes, processes, until
 from bench.systems import QUIET
-from orchestrator.gate.asked import Place
+from orchestrator.gate.place import Place
 from orchestrator.settings import Settings
 from orchestrator.wiring import Chordal, connect
 

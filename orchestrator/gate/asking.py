@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done, End, Failed, Parked
-from orchestrator.gate.asked import Asked, Place
+from orchestrator.gate.asked import Asked
 from orchestrator.gate.budgets import Budgets
+from orchestrator.gate.place import Place
 from orchestrator.gate.request import BadInputs, about, output_of, read_inputs, to_request
 from orchestrator.llm.client import cached
 from orchestrator.llm.course import Again, Course

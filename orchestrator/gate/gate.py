@@ -21,9 +21,10 @@ from orchestrator.domain.states import GoalState
 from orchestrator.engine.commits import Committer
 from orchestrator.engine.ends import Done, End, HandBack, failed_by
 from orchestrator.engine.jobs import Job
-from orchestrator.gate.asked import Asked, Place
+from orchestrator.gate.asked import Asked
 from orchestrator.gate.asking import Asking, Wish, failed_call, reserved_cost
 from orchestrator.gate.chunks import ChunkWriter
+from orchestrator.gate.place import Place
 from orchestrator.gate.request import BadInputs, about, output_of
 from orchestrator.llm.attempt import Listener
 from orchestrator.llm.client import Client

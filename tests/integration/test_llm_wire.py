@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def test_a_connection_that_the_server_closed_is_not_used(provider: OpenAIProvide
     def closing(handler: Handler) -> None:
         says(chat("hello"))(handler)
         handler.close_connection = True  # without saying so
+        handler.wfile.flush()
+        handler.connection.shutdown(socket.SHUT_RDWR)  # on loopback its end has arrived when this returns
         closed.set()
 
     closed = threading.Event()
@@ -90,7 +93,6 @@ def test_a_connection_that_the_server_closed_is_not_used(provider: OpenAIProvide
         send(provider, model)
         assert closed.wait(20)
         closed.clear()
-        time.sleep(0.05)  # its end is on its way; earlier, the call would be one that broke, and be tried again
     assert noted.connections == 3
 
 

@@ -31,6 +31,7 @@ from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from support.sent import ACCOUNT, TTL_SECONDS, Log
+from support.servers import until
 
 # Without pacing: what the window allows goes out at once, so that one which is not exact would show.
 LIMITS = Limits(
@@ -70,8 +71,7 @@ def forked(limiter: Limiter, folder: Path, threads: int) -> None:
     """The parent calls, forks in the middle of its calls, and goes on beside its children."""
     first = threading.Thread(target=work, args=(limiter, folder, threads))
     first.start()
-    while not any(folder.glob("*.sent")):
-        time.sleep(0.01)
+    until(lambda: any(folder.glob("*.sent")), what="a call that was sent")
     children = []
     for _ in range(CHILDREN):
         child = os.fork()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.domain.lease import Lease
-from orchestrator.gate.asked import Asked, Place
+from orchestrator.gate.asked import Asked
+from orchestrator.gate.place import Place
 from orchestrator.llm.course import Progress
 
 
