@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+_ELSEWHERE: Final = {"AgentCard": "agents.md"}
+"""Models that have their section on a page of their own."""
 _PLAIN_TYPES: Final = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
 
 
@@ -64,7 +66,8 @@ def type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return ", ".join(f"`{member}`" for member in annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"[{annotation.__name__.lower()}](#{annotation.__name__.lower()})"
+        name = annotation.__name__.lower()
+        return f"[{name}]({_ELSEWHERE.get(annotation.__name__, '')}#{name})"
     return _PLAIN_TYPES.get(annotation, "any value")
 
 
@@ -94,4 +97,6 @@ def default_of(field: FieldInfo) -> str:
         return "*none*"
     if isinstance(field.default, float) and field.default.is_integer():
         return f"`{int(field.default)}`"
+    if isinstance(field.default, BaseModel):
+        return "*its defaults*"
     return f"`{json.dumps(field.default) if not isinstance(field.default, str) else field.default}`"

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 
+import agent_pages
 from commands import cli_body
+from declaring import instructions_body
 from describe import attribute_docs, bounds, default_of, table, type_name
-from orchestrator.domain import dag, states
+from orchestrator.agents import transcript
+from orchestrator.domain import agent, dag, states
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.events import EventType
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
@@ -33,8 +36,8 @@ def settings_page() -> str:
     rows = []
     for name, field in Settings.model_fields.items():
         variable = f"`CHORDAL_{name.upper()}`"
-        if name == "redis_url":
-            variable += " or `REDIS_URL`"
+        if isinstance(field.validation_alias, AliasChoices):
+            variable = " or ".join(f"`{alias}`" for alias in field.validation_alias.choices)
         kind = type_name(field.annotation) + (f", {bounds(field)}" if bounds(field) else "")
         rows.append((variable, kind, default_of(field), docs.get(name, "")))
     intro = """# Settings
@@ -131,6 +134,26 @@ reported at once with its place.
     return page("orchestrator/domain/dag.py", intro, *parts)
 
 
+def agents_page() -> str:
+    """docs/reference/agents.md."""
+    meanings = attribute_docs(agent.ToolKind)
+    kinds = table(("kind", "what calling it means"), [(f"`{kind}`", meanings[kind.name]) for kind in agent.ToolKind])
+    cards = [model_section(model, model.__name__) for model in (agent.AgentCard, agent.AgentLimits, agent.ToolCard)]
+    kit = model_section(agent.Kit, "Kit")
+    entries = [model_section(model, model.__name__) for model in (
+        transcript.Answered, transcript.Called, transcript.Results, transcript.Result, transcript.Steered, transcript.Told,
+    )]  # fmt: skip
+    return page(
+        "orchestrator/domain/agent.py and orchestrator/agents/transcript.py",
+        agent_pages.INTRO, *cards, kit, agent_pages.KIT, agent_pages.PLAIN, kinds, agent_pages.ENTRIES, *entries,
+    )  # fmt: skip
+
+
+def instructions_page() -> str:
+    """docs/reference/instructions.md."""
+    return page("docs/declaring.py and orchestrator/agents/instructions_fields.py", *instructions_body())
+
+
 def model_section(model: type[BaseModel], heading: str) -> str:
     """One model of the format: heading, what it is, its fields."""
     docs = {name: text for base in reversed(model.__mro__) if issubclass(base, BaseModel) and base is not BaseModel
@@ -161,8 +184,8 @@ _MODELS: Final = (
     (dag.Goal, "Goal"), (dag.Node, "Node"), (dag.Edge, "Edge"), (Condition, "Condition"), (dag.Budget, "Budget"),
 )  # fmt: skip
 _KINDS: Final = """`kind` defaults to `python` when `call` is given, else to the default handler, whose output is `{"title": ...}`.
-`agent` is declared and refused with a clear fault: this release has no agents. What `llm` takes and gives stands in
-[calling models](llm.md#nodes-that-call-a-model)."""
+What `llm` takes and gives stands in [calling models](llm.md#nodes-that-call-a-model), how an `agent` takes its turns in
+[agents](agents.md#how-a-turn-goes)."""
 _FLOW: Final = """## How outputs flow
 
 Anywhere inside `inputs`, `{"from": "node", "path": "a.b"}` stands for the output of a node that comes before this one:
@@ -181,6 +204,8 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "events.md": events_page,
     "states.md": states_page,
     "goal.md": goal_page,
+    "agents.md": agents_page,
+    "instructions.md": instructions_page,
     "cli.md": cli_page,
     "goal.schema.json": schema_page,
 }

@@ -70,9 +70,14 @@ class Settings(BaseSettings):
 
     llm_file: Path | None = None
     """Accounts and models, YAML or JSON (see the LLM reference); without it what `OPENAI_API_KEY` and `OPENAI_BASE_URL` say."""
-    llm_max_concurrency: int = Field(6, ge=1)
+    llm_max_concurrency: int = Field(
+        6, ge=1, validation_alias=AliasChoices("CHORDAL_LLM_MAX_CONCURRENCY", "PORKI_LLM_MAX_CONCURRENCY")
+    )
     """Model calls in flight at once on an account whose profile gives no concurrency, over the whole fleet."""
-    llm_concurrency_wait_seconds: Seconds = 900.0
+    llm_concurrency_wait_seconds: Seconds = Field(
+        900.0,
+        validation_alias=AliasChoices("CHORDAL_LLM_CONCURRENCY_WAIT_SECONDS", "PORKI_LLM_CONCURRENCY_WAIT_SECONDS"),
+    )
     """The longest wait for a model call's turn, where the file of profiles does not say."""
 
     done_ttl_seconds: Seconds = 3600.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from celery import Celery, states
 from kombu.exceptions import OperationalError
 
+from orchestrator.agents.parts import AgentParts
 from orchestrator.domain.dag import Goal
 from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.events import Event
@@ -42,6 +43,7 @@ from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:  # imported where they are used: most processes check no history and call no model
+    from orchestrator.agents.desk import AgentDesk
     from orchestrator.events.violation import Report
     from orchestrator.llm.client import Client
     from orchestrator.llm.limiter import Limiter
@@ -50,6 +52,8 @@ if TYPE_CHECKING:  # imported where they are used: most processes check no histo
 log = logging.getLogger(__name__)
 
 RUN_TASK: Final = "tasks.node.run"
+BUILT_IN: Final = "chordal"
+"""The module that nodes name for functions of ours."""
 CALL_TASK: Final = "tasks.llm.run"
 MARK: Final[Mapping[str, Any]] = {
     "task": "chordal.node",
@@ -153,6 +157,7 @@ class Chordal:
         self.reopener = Reopener(self.store, self.payloads, self.sender, self.slots)
         self.reader = Reader(self.store, self.payloads)
         self.registry = REGISTRY
+        self.registry.later[BUILT_IN] = lambda: self.agent_parts.register_built_ins(self.registry)
 
     # -- the parts of a worker and of beat --------------------------------------------------------------------------
 
@@ -169,6 +174,7 @@ class Chordal:
             cancel=self.control.cancel,
             retry=self.reopener.retry,
             models=lambda: self.models.asking,
+            agents=lambda: self.agent_parts,
         )
 
     @cached_property
@@ -189,10 +195,16 @@ class Chordal:
         return Runner(self.store, self.settings, self.kinds, self.keeper, self.slots, self.committer)
 
     @cached_property
+    def patcher(self) -> Patcher:
+        """Changes plans."""
+        return Patcher(self.store, self.payloads, self.sender, self.slots)
+
+    @cached_property
     def duties(self) -> Duties:
         """The work of beat."""
         return Duties(
-            self.store, self.settings, self.sender, self.slots, self.control, self.payloads, self.models.forget, self.models.allot
+            self.store, self.settings, self.sender, self.slots, self.control, self.payloads, self.models.forget, self.models.allot,
+            lambda queues: self.agent_parts.reassigner.look(queues),
         )  # fmt: skip
 
     # -- models -----------------------------------------------------------------------------------------------------
@@ -200,7 +212,25 @@ class Chordal:
     @cached_property
     def models(self) -> ModelParts:
         """What calls models."""
-        return ModelParts(self.settings, self.store, lambda: self.committer, self.sender.call, self.control.pause)
+        return ModelParts(
+            self.settings, self.store, lambda: self.committer, self.sender.call, self.control.pause,
+            {"agent": lambda: self.agent_parts.nodes},
+        )  # fmt: skip
+
+    # -- agents -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def agent_parts(self) -> AgentParts:
+        """What takes turns and carries out tool calls."""
+        return AgentParts(
+            self.store, self.payloads, self.sender, self.slots, lambda: self.models.asking, self.control.after_step,
+            lambda: self.patcher,
+        )  # fmt: skip
+
+    @property
+    def agents(self) -> AgentDesk:
+        """What is done with agents from outside: steer, complete their tools, look at what was said."""
+        return self.agent_parts.desk
 
     @property
     def llm_profiles(self) -> Profiles:
@@ -226,105 +256,112 @@ class Chordal:
         name = f"call-{task_id if plain else hashlib.sha256(task_id.encode()).hexdigest()[:32]}"
         node = {"id": "call", "kind": "llm", "inputs": dict(inputs)}
         document = {"goal_id": name, "owner": owner, "priority": priority, "nodes": [node]}
-        with self._reachable():
+        with self.reachable():
             return self.submitter.submit(document, result_task=task_id)
 
     # -- goals ------------------------------------------------------------------------------------------------------
 
     def submit(self, document: Mapping[str, Any] | Goal) -> str:
         """Store and start a goal; returns its id."""
-        with self._reachable():
+        with self.reachable():
             return self.submitter.submit(document)
 
     def status(self, goal: str) -> GoalStatus:
         """The goal with its nodes."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.status(goal)
 
     def summary(self, goal: str) -> GoalSummary:
         """The goal without its nodes."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.summary(goal)
 
     def list(self, limit: int = 50, state: GoalState | None = None, owner: str | None = None) -> Sequence[GoalSummary]:
         """Goals, the newest first."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.list(limit, state, owner)
 
     def events(self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000) -> Sequence[Event]:
         """What happened to the goal behind a stream id."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.events(goal, after, block_seconds, limit)
 
     def chunks(self, goal: str, after: str = "0", block_seconds: float = 0.0, limit: int = 1000) -> Sequence[Event]:
         """Pieces of models' answers behind a stream id, for calls with `stream`, while they are written."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.chunks(goal, after, block_seconds, limit)
 
     def output(self, goal: str, node: str) -> Any:
         """A node's output."""
-        with self._reachable():
+        with self.reachable():
             return self.reader.output(goal, node)
 
     def pause(self, goal: str, reason: str = "") -> str:
         """No further claim; running nodes finish."""
-        with self._reachable():
+        with self.reachable():
             return self.control.pause(goal, reason)
 
     def resume(self, goal: str, reason: str = "") -> str:
         """Claims again."""
-        with self._reachable():
+        with self.reachable():
             return self.control.resume(goal, reason)
 
     def cancel(self, goal: str, reason: str = "") -> str:
         """No claim and no commit from now on."""
-        with self._reachable():
+        with self.reachable():
             return self.control.cancel(goal, reason)
 
     def retry(self, goal: str, node: str | None = None) -> str:
         """Run what failed again."""
-        with self._reachable():
+        with self.reachable():
             return self.reopener.retry(goal, node)
 
     def patch(self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "") -> int:
         """Change the plan of a goal that runs; returns its new version."""
-        with self._reachable():
-            return Patcher(self.store, self.payloads, self.sender, self.slots).apply(goal, patch, reason)
+        with self.reachable():
+            return self.patcher.apply(goal, patch, reason)
 
-    def approve(self, goal: str, node: str, comment: str = "") -> str:
-        """Answer an approval with yes."""
-        with self._reachable():
-            return self.control.approve(goal, node, comment)
+    def approve(self, goal: str, node: str, comment: str = "", plan: Any = None) -> str:
+        """Answer an approval with yes; that of a plan may be answered with another `plan`, which is carried out then.
+
+        Raises BadPlan with every fault of it, and nothing is approved.
+        """
+        with self.reachable():
+            if plan is None:
+                return self.control.approve(goal, node, comment)
+            self.agents.accept_plan(goal, node, plan)
+            return self.control.approve(goal, node, comment, plan=plan)
 
     def reject(self, goal: str, node: str, comment: str = "") -> str:
         """Answer an approval with no."""
-        with self._reachable():
+        with self.reachable():
             return self.control.reject(goal, node, comment)
 
     def signal(self, goal: str, name: str, payload: Any = None) -> str:
         """Send a named signal to a goal."""
-        with self._reachable():
+        with self.reachable():
             return self.control.signal(goal, name, payload)
 
     def doctor(self) -> Sequence[Check]:
         """What is well and what is not."""
-        with self._reachable():
+        with self.reachable():
             return Health(self.store, self.settings, self.duties.intervals()).checks()
 
     def check_history(self, goal: str) -> Report:
         """What the history and the state of a goal say of the invariants. Raises GoalNotFound."""
         from orchestrator.events.check import examine_goal
 
-        with self._reachable():
+        with self.reachable():
             return examine_goal(self.store, goal, self.settings.node_retries)
 
     def live_workers(self) -> int:
         """How many workers were heard of within `worker_stale_seconds`."""
-        with self._reachable():
+        with self.reachable():
             return Health(self.store, self.settings, {}).live_workers()
 
     @contextmanager
-    def _reachable(self) -> Any:
+    def reachable(self) -> Iterator[None]:
+        """A block that raises RedisNotReachable where no Redis answers: for parts that do not say so themselves."""
         try:
             yield
         except (*ConnectionFailed, OperationalError) as error:

@@ -145,7 +145,7 @@ def _audit(
     client: Chordal, stack: Stack, document: dict[str, Any], out: Path, *, chaos: bool, calls: bool
 ) -> list[Check]:
     print(f"\n{document['title']}: one node a module, one join a package, one report")
-    view = make_view("auto")
+    view: View = make_view("auto")
     watched: GaugeView | None = None
     if calls:
         limiter, accounts = client.limiter, accounts_of(client.llm_profiles)

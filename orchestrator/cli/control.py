@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -84,12 +85,22 @@ def retry(goal: str, node: str | None, as_json: bool) -> None:
     _said(client().retry(goal, node=node), as_json, goal, node)
 
 
-@_control("chordal approve g1 release --comment 'looks good'")
+@_control("chordal approve g1 release --comment 'looks good'", "chordal approve g1 approve-plan --plan plan.yaml")
 @node_argument
 @comment_option
-def approve(goal: str, node: str, comment: str, as_json: bool) -> None:
-    """Say yes to an approval node that waits."""
-    _said(client().approve(goal, node, comment=comment), as_json, goal, node)
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For the approval of a plan: carry out this one, an edited output of `plans`.",
+)
+def approve(goal: str, node: str, comment: str, plan: Path | None, as_json: bool) -> None:
+    """Say yes to an approval node that waits. An edited plan is checked first; its faults leave everything as it is."""
+    if plan is None:
+        return _said(client().approve(goal, node, comment=comment), as_json, goal, node)
+    from orchestrator.cli.plans import approve_edited
+
+    return _said(approve_edited(client(), goal, node, plan, comment, quiet=as_json), as_json, goal, node)
 
 
 @_control("chordal reject g1 release --comment 'not on a Friday'")

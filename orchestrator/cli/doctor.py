@@ -29,7 +29,7 @@ SHOWN: Final = 20
     "goal",
     type=Id(),
     metavar="GOAL",
-    help="Check the history and the state of this goal against the invariants I1 to I14 instead.",
+    help="Check the history and the state of this goal against the invariants I1 to I15 instead.",
 )
 @json_option
 @connection_options

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.wiring import Chordal
 
 PAGE: Final = 1000
+_CALL: Final = re.compile(r"(.+)\.[a-z]\d+\.\d+")
+"""Names of nodes that an agent's turns add."""
 POLL_SECONDS: Final = 0.25
 PACE_SECONDS: Final = 0.05
 """At most one read in this time: a busy goal has thousands of events a second, and reading each alone costs a core."""
@@ -52,6 +55,8 @@ class Follower:
     timeout_seconds: float | None = None
     give_up: Callable[[], bool] = bool
     """Asked while Redis is away: whether it is certain that it will not come back."""
+    each_second: Callable[[], None] | None = None
+    """Called once a second while Redis answers; it may raise RedisNotReachable."""
 
     _cursor: str = field(default="0", init=False)
     _away: float | None = field(default=None, init=False)
@@ -59,6 +64,7 @@ class Follower:
     _heard: float = field(default_factory=time.monotonic, init=False)
     _checked: float = field(default_factory=time.monotonic, init=False)
     _check_cost: float = field(default=0.0, init=False)
+    _ticked: float = field(default_factory=time.monotonic, init=False)
 
     def run(self) -> Parting:
         """Return when the goal has ended, the time is up, or Ctrl-C was pressed; the goal itself is left alone.
@@ -75,6 +81,7 @@ class Follower:
                     return Parting.OVER
                 if self.timeout_seconds is not None and time.monotonic() - began >= self.timeout_seconds:
                     return Parting.TIMEOUT
+                self._tick()
                 if caught_up:
                     self._check()
                     time.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - self._heard)))
@@ -100,6 +107,16 @@ class Follower:
         if batch:
             self._cursor, self._heard = batch[-1].id, time.monotonic()
         return list(batch)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        if self.each_second is None or self._away is not None or now - self._ticked < 1.0:
+            return
+        self._ticked = now
+        try:
+            self.each_second()
+        except RedisNotReachable:
+            return  # the next read says so
 
     def _check(self) -> None:
         """Read the goal where events do not tell enough, and all of its nodes never so often that this costs much."""
@@ -136,9 +153,20 @@ def _last_outputs(status: GoalStatus) -> None:
     """The outputs of the few nodes that nothing follows: the result of the goal."""
     sources = {source for source, _ in status.edges}
     ends = [node for node in status.nodes.values() if node.id not in sources and node.output is not None]
-    last = [node for node in ends if map_of(node.id) not in status.nodes]
+    last = [node for node in ends if _owner_of(node.id) not in status.nodes]
     for node in last if len(last) <= 3 else ():
-        click.echo(f"{output.one_line(node.id)}: {output.brief(node.output)}")
+        click.echo(f"{output.one_line(node.id)}: {output.brief(_said(node.output))}")
+
+
+def _owner_of(node: str) -> str:
+    """The map whose item a node would be, or the agent's node whose call, by its id; empty for other forms."""
+    call = _CALL.fullmatch(node)
+    return call[1] if call else map_of(node)
+
+
+def _said(value: Any) -> Any:
+    """An output; of an agent's the answer, without its turns and tokens."""
+    return value["output"] if isinstance(value, dict) and value.keys() >= {"text", "output", "turns"} else value
 
 
 def _indented(text: str, most_lines: int = 12) -> str:

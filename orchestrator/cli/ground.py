@@ -43,10 +43,16 @@ def calls_models(goal: Goal) -> bool:
     nodes: list[Mapping[str, Any]] = [node.model_dump(include={"kind", "queue", "goal"}) for node in goal.nodes]
     while nodes:
         node = nodes.pop()
-        if node.get("kind") == NodeKind.LLM or node.get("queue") == "llm":
+        if node.get("kind") in (NodeKind.LLM, NodeKind.AGENT) or node.get("queue") == "llm":
             return True
         nodes.extend((node.get("goal") or {}).get("nodes", ()))
     return False
+
+
+def agent_queues(goal: Goal) -> tuple[str, ...]:
+    """The queues of the goal's agents: workers that are started for the run serve them too."""
+    named = [card.queue for card in goal.agents] + [node.queue for node in goal.nodes if node.kind is NodeKind.AGENT]
+    return tuple(dict.fromkeys(queue for queue in named if queue and queue != "llm"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ def _own(settings: Settings, source: Source, shape: Shape) -> Iterator[Ground]:
             concurrency=shape.concurrency,
             pool=shape.pool,
             llm_workers=shape.llm_workers,
+            queues=agent_queues(source.goal),
             local_model=shape.local_model,
             imports=source.imports,
             quiet=True,

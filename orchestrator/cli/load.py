@@ -1,4 +1,4 @@
-"""Read a goal from where the user keeps it: a JSON or YAML file, standard input, or a folder with a goal.py."""
+"""Read a goal from where the user keeps it: a JSON or YAML file, standard input, a goal.py, or declared agents."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from orchestrator.cli.declared import Wish, declaration_at, document, home, narrowed, profiles_beside
 from orchestrator.domain.dag import Goal
 from orchestrator.domain.document import parse_json, parse_yaml
 from orchestrator.domain.errors import Fault, InvalidGoal
 from orchestrator.domain.limits import DEFAULT_LIMITS
 from orchestrator.domain.validate import read_goal
+
+if TYPE_CHECKING:
+    from orchestrator.agents.instructions import Declaration
 
 NAMES: Final = ("goal.json", "goal.yaml", "goal.yml", "goal.py")
 
@@ -31,13 +35,27 @@ class Source:
     """Put on the workers' import path."""
     imports: tuple[str, ...]
     """Modules that the nodes name and that live in `folder` or the current folder."""
+    declaration: Declaration | None = None
+    """Where its agents are declared."""
+    llm_file: Path | None = None
+    """The file of profiles beside the declaration."""
 
 
-def read_source(path: str, values: Mapping[str, Any]) -> Source:
-    """The goal at `path` (``-`` is JSON on standard input). Raises InvalidGoal, or a click error for a wrong path."""
-    place = _find(path)
-    if values and (place is None or place.suffix != ".py"):
-        raise click.BadParameter("only a goal.py takes settings", param_hint="--set")
+def read_source(path: str, values: Mapping[str, Any], wish: Wish | None = None) -> Source:
+    """The goal at `path` (``-`` is JSON on standard input); `wish` is for goals that are made from declared agents.
+
+    Raises InvalidGoal, InvalidInstructions, or a click error for a wrong path or option.
+    """
+    place = _existing(path)
+    declaration = declaration_at(place) if place else None
+    if declaration is not None:
+        return _declared(declaration, values, wish or Wish())
+    if wish is not None and wish.is_said():
+        raise click.UsageError(
+            "only a goal of declared agents takes --goal, --goal-id, --owner, --approve-plan, --workflow"
+        )
+    place = _find(place) if place else None
+    _check_values(place, values)
     folder = place.resolve().parent if place else Path.cwd()
     try:
         goal = read_goal(_document(place, values) if place else parse_json(_bounded("-")))
@@ -47,21 +65,53 @@ def read_source(path: str, values: Mapping[str, Any]) -> Source:
     return Source(goal, folder, tuple(dict.fromkeys(_modules(goal, (folder, Path.cwd())))))
 
 
-def _find(path: str) -> Path | None:
+def _declared(declaration: Declaration, values: Mapping[str, Any], wish: Wish) -> Source:
+    folder = home(declaration)
+    dag = _find(folder, must=False)
+    _check_values(dag, values)
+    try:
+        plan = _document(dag, values) if dag else None
+        declaration = narrowed(declaration, plan, wish)
+        goal = read_goal(document(declaration, plan, wish))
+    except InvalidGoal as error:
+        error.add_note(f"in {dag or declaration.path}")
+        raise
+    folders = (folder, Path.cwd())
+    imports = declaration.options.imports
+    if absent := [name for name in imports if not any(_lives_in(name, one) for one in folders)]:
+        raise InvalidGoal([Fault(str(declaration.path), f"there is no module {name!r} in {folder}") for name in absent])
+    modules = tuple(dict.fromkeys((*imports, *_modules(goal, folders))))
+    return Source(goal, folder, modules, declaration, profiles_beside(declaration))
+
+
+def _existing(path: str) -> Path | None:
     if path == "-":
         return None
     place = Path(path)
     if not place.exists():
         raise click.BadParameter(f"there is no file or folder {path!r}", param_hint="PATH")
+    return place
+
+
+def _check_values(place: Path | None, values: Mapping[str, Any]) -> None:
+    if values and (place is None or place.suffix != ".py"):
+        raise click.BadParameter("only a goal.py takes settings", param_hint="--set")
+
+
+def _find(place: Path, must: bool = True) -> Path | None:
+    """The goal's file: the path itself, or the one of the folder; None where there is none and there need be none."""
     if not place.is_dir():
         return place
     found = [place / name for name in NAMES if (place / name).is_file()]
-    if not found:
-        raise click.BadParameter(f"the folder {path!r} has none of {', '.join(NAMES)}", param_hint="PATH")
+    if not found and must:
+        others = "and no INSTRUCTIONS.md or INSTRUCTIONS.yaml"
+        raise click.BadParameter(
+            f"the folder {str(place)!r} has none of {', '.join(NAMES)}, {others}", param_hint="PATH"
+        )
     if len(found) > 1:
         both = " and ".join(one.name for one in found)
-        raise click.BadParameter(f"the folder {path!r} has {both}; name the one you mean", param_hint="PATH")
-    return found[0]
+        raise click.BadParameter(f"the folder {str(place)!r} has {both}; name the one you mean", param_hint="PATH")
+    return found[0] if found else None
 
 
 def _document(place: Path, values: Mapping[str, Any]) -> Any:

@@ -18,6 +18,9 @@ SECTIONS: Final[Sections] = {
         "submit": "goals:submit",
         "watch": "run:watch",
         "plan": "plan:plan",
+        "plans": "plans:plans",
+        "replan": "plans:replan",
+        "ask": "ask:ask",
     },
     "Look": {
         "status": "goals:status",
@@ -33,6 +36,14 @@ SECTIONS: Final[Sections] = {
         "approve": "control:approve",
         "reject": "control:reject",
         "signal": "control:signal",
+    },
+    "Agents": {
+        "agents": "agents:agents",
+        "transcript": "transcript:transcript",
+        "steer": "agents:steer",
+        "complete": "agents:complete",
+        "instructions": "instructions:instructions",
+        "reparse": "reparse:reparse",
     },
     "Models": {
         "llm": "llm:llm",
@@ -79,9 +90,9 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def chordal() -> None:
     """Durable agent task graphs on Celery.
 
-    A goal is a DAG of nodes in a JSON or YAML file, or a folder with a goal.py. `chordal run` runs one from start to
-    end; `chordal up` keeps a stack of Redis, workers and beat on this machine; with CHORDAL_REDIS_URL the same
-    commands work on your own.
+    A goal is a DAG of nodes in a JSON or YAML file, a folder with a goal.py, or agents declared in an INSTRUCTIONS.md.
+    `chordal run` runs one from start to end; `chordal up` keeps a stack of Redis, workers and beat on this machine;
+    with CHORDAL_REDIS_URL the same commands work on your own.
 
     \b
     Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 cancelled, 4 Redis not reachable, 130 detached.

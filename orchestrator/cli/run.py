@@ -20,12 +20,15 @@ from orchestrator.cli.context import (
     set_option,
     settings,
 )
+from orchestrator.cli.declared import take_wish, wish_options
 from orchestrator.cli.exits import ExitCode, of_outcome
 
 if TYPE_CHECKING:
     from orchestrator.cli.follow import Parting
     from orchestrator.cli.ground import Ground, Shape
     from orchestrator.cli.load import Source
+    from orchestrator.cli.views import Screen
+    from orchestrator.settings import Settings
     from orchestrator.wiring import Chordal
 
 
@@ -49,10 +52,13 @@ def _progress_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "chordal run goal.json",
         "chordal run examples/audit --set root=src --json | tail -1 | jq .state",
         "chordal run goal.yaml --workers 4 --progress plain",
+        "chordal run examples/research --approve-plan",
+        "chordal run INSTRUCTIONS.md --goal 'Compare three queues' --workflow",
     ),
 )
 @click.argument("path", metavar="PATH")
 @set_option
+@wish_options
 @_progress_options
 @click.option("--detach", is_flag=True, help="Submit to the running stack, print the goal id and leave.")
 @click.option(
@@ -83,9 +89,14 @@ def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
     function `goal(**settings)` that returns the document). Modules beside it that nodes call are imported by the
     workers of a stack that this command starts.
 
+    A folder with an INSTRUCTIONS.md or INSTRUCTIONS.yaml (also in its folder `instructions`), or such a file itself,
+    declares agents. They work on the goal.json, goal.yaml or goal.py beside it, else on the tasks `- [ ] ...` in their
+    instructions, else on a plan that a model makes first. While the run is followed, changed instructions hold from the
+    next turn on. An llm.yaml beside it has the models, where CHORDAL_LLM_FILE is not set and a stack is started here.
+
     Uses the stack that is running: the one of CHORDAL_REDIS_URL, else the one that `chordal up` keeps in the data
     directory. Without one, starts Redis, workers and beat for the run, and stops them afterwards; with a worker for
-    model calls if the goal has `llm` nodes or a model is configured.
+    model calls if the goal has `llm` or `agent` nodes or a model is configured.
 
     Ctrl-C lets go of the goal and never cancels it. With --json, stdout ends with one line, an object with goal_id,
     state, seconds and nodes.
@@ -94,11 +105,13 @@ def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
     from orchestrator.cli.load import read_source
     from orchestrator.cli.stack import model_is_configured
 
-    source = read_source(path, options["values"])
-    local = options["local_model"]
-    calls = local or calls_models(source.goal) or model_is_configured(settings())
+    source = read_source(path, options["values"], take_wish(options))
+    local, chosen = options["local_model"], settings()
+    if chosen.llm_file is None and source.llm_file is not None and not local:
+        chosen = settings(llm_file=source.llm_file)
+    calls = local or calls_models(source.goal) or model_is_configured(chosen)
     shape = Shape(options["workers"], options["concurrency"], options["pool"], int(calls), local)
-    _Run(source, shape, options["progress"], options["timeout"], detach, as_json).go()
+    _Run(source, chosen, shape, options["progress"], options["timeout"], detach, as_json).go()
 
 
 @click.command(cls=Command, epilog=example("chordal watch g1", "chordal watch g1 --progress json --timeout 60"))
@@ -124,9 +137,11 @@ class _Run:
     """One run, which may outlive the stack that it began on: another command may have started that one for itself."""
 
     def __init__(
-        self, source: Source, shape: Shape, progress: str, timeout_seconds: float | None, detach: bool, as_json: bool
-    ) -> None:
-        self._source, self._shape, self._detach, self._as_json = source, shape, detach, as_json
+        self, source: Source, chosen: Settings, shape: Shape, progress: str, timeout_seconds: float | None, detach: bool,
+        as_json: bool,
+    ) -> None:  # fmt: skip
+        self._source, self._chosen, self._shape = source, chosen, shape
+        self._detach, self._as_json = detach, as_json
         self._progress, self._timeout = progress, timeout_seconds
         self._goal: str | None = None
         self._began = 0.0
@@ -135,9 +150,8 @@ class _Run:
         from orchestrator.cli.ground import ground
         from orchestrator.domain.errors import RedisNotReachable
 
-        chosen = settings()
         while True:
-            with ground(chosen, self._source, self._shape, start=not self._detach) as place:
+            with ground(self._chosen, self._source, self._shape, start=not self._detach) as place:
                 try:
                     return self._on(place)
                 except RedisNotReachable:
@@ -151,7 +165,7 @@ class _Run:
 
         door = client(place.settings)
         if self._goal is None:
-            self._goal, self._began = door.submit(self._source.goal), time.monotonic()
+            self._goal, self._began = self._submit(door), time.monotonic()
         goal, elapsed = self._goal, time.monotonic() - self._began
         if self._detach:
             return output.json_line(door.status(goal).as_json()) if self._as_json else click.echo(goal)
@@ -160,8 +174,32 @@ class _Run:
             (node.id, role_of(node.id, node.agent or node.queue or ""), node.title) for node in self._source.goal.nodes
         )
         view = make_view(self._progress)
-        parting = Follower(door, tally, view, elapsed, self._timeout, place.is_gone).run()
+        parting = Follower(door, tally, view, elapsed, self._timeout, place.is_gone, self._look(door, goal, view)).run()
         return _part(door, goal, parting, self._as_json, place.ours)
+
+    def _submit(self, door: Chordal) -> str:
+        from orchestrator.domain.errors import GoalExists
+
+        try:
+            return door.submit(self._source.goal)
+        except GoalExists as error:
+            if self._source.declaration:
+                error.add_note("the declaration is not as it was: run it as another goal with --goal-id ID")
+            raise
+
+    def _look(self, door: Chordal, goal: str, view: Screen) -> Callable[[], None] | None:
+        """What looks for changed instructions, where the goal's agents are declared."""
+        from orchestrator.cli.reparse import Watch
+
+        if self._source.declaration is None:
+            return None
+        watch = Watch(door, goal, self._source.declaration)
+
+        def look() -> None:
+            if said := watch.look():
+                view.say(said)
+
+        return look
 
 
 def _part(door: Chordal, goal: str, parting: Parting, as_json: bool, ours: bool) -> None:

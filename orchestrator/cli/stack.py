@@ -49,6 +49,10 @@ LLM_CONCURRENCY: Final = 32
     show_default=True,
     help="Model calls in flight in one such worker, each in a thread.",
 )
+@click.option(
+    "--queue", "queues", multiple=True, metavar="NAME",
+    help="A queue that the workers serve besides the default one, such as an agent's. Repeatable.",
+)  # fmt: skip
 @click.option("--local-model", is_flag=True, help="Serve a small model here, without key and network.")
 @json_option
 @connection_options

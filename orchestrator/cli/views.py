@@ -44,10 +44,17 @@ class View(Protocol):
         """Show where the goal stands now, and what has happened since the last call."""
 
     def note(self, text: str) -> None:
-        """Say something that is not an event, such as that Redis does not answer."""
+        """Say something that is not an event and passes, such as that Redis does not answer."""
 
     def close(self) -> None:
         """Leave the screen in order. May be called twice."""
+
+
+class Screen(View, Protocol):
+    """A view on which something can stay."""
+
+    def say(self, text: str) -> None:
+        """Say something once that is not an event, and leave it where it can be read."""
 
 
 class JsonView:
@@ -59,6 +66,8 @@ class JsonView:
 
     def note(self, text: str) -> None:
         click.echo(json.dumps({"type": "cli.note", "message": text}), err=True)
+
+    say = note
 
     def close(self) -> None:
         pass
@@ -100,6 +109,9 @@ class PlainView:
             self._noted = time.monotonic()
             click.echo(text, err=True)
 
+    def say(self, text: str) -> None:
+        click.echo(output.safe(text), err=True)
+
     def close(self) -> None:
         pass
 
@@ -124,6 +136,11 @@ class TtyView:
 
     def note(self, text: str) -> None:
         self._note = text
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        self._live.console.print(Text(output.safe(text)))  # above the display, which moves down
 
     def close(self) -> None:
         self._live.stop()
@@ -184,7 +201,7 @@ def _left(tally: Tally, elapsed_seconds: float) -> str:
     return f", about {f'{ceil(left)} s' if left < 60 else output.duration(left)} left"
 
 
-def make_view(kind: str) -> View:
+def make_view(kind: str) -> Screen:
     """The view of that kind; `auto` is the live display where stderr is a terminal, else plain lines."""
     if kind == "auto":
         kind = "tty" if sys.stderr.isatty() else "plain"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, NewType, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.refs import references
 
@@ -35,6 +36,11 @@ class NodeKind(StrEnum):
     WAIT = "wait"  # a timer or a named signal
     GOAL = "goal"  # a DAG of its own
     MAP = "map"  # one child per item of an upstream output
+    TOOL = "tool"  # one call of a function registered with @tool
+
+
+_CALLING: Final = frozenset({NodeKind.PYTHON, NodeKind.TASK, NodeKind.MAP, NodeKind.TOOL})
+"""Kinds whose `call` says what is run."""
 
 
 class Firing(StrEnum):
@@ -59,7 +65,7 @@ class Node(_Model):
     kind: NodeKind | None = None
     """None: `python` when `call` is given, else the default handler, which records the title."""
     call: str | None = Field(None, min_length=1, max_length=500)
-    """`python`, `map`: a registered function, ``"package.module:function"``; `task`: a Celery task name."""
+    """`python`, `map`: a registered function, ``"package.module:function"``; `task`: a Celery task name; `tool`: a tool."""
     inputs: dict[str, Any] | None = None
     """Keyword arguments; ``{"from": "node", "path": "a.b"}`` anywhere inside stands for an upstream output."""
     goal: dict[str, Any] | None = None
@@ -73,7 +79,7 @@ class Node(_Model):
     queue: Name | None = None
     """The Celery queue whose workers run it; without it the default queue."""
     agent: Name | None = None
-    """kind `agent`: the role that takes the turns."""
+    """kind `agent`: the agent that takes the turns, one of the goal's `agents` or of the workers' modules."""
     retries: int | None = Field(None, ge=0, le=1000)
     """How often it is tried again after a failure; without it the setting `node_retries`."""
     backoff_seconds: float | None = Field(None, ge=0, le=86_400, allow_inf_nan=False)
@@ -92,10 +98,12 @@ class Node(_Model):
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         kind, inputs = self.resolved_kind, self.inputs or {}
-        if kind in (NodeKind.PYTHON, NodeKind.TASK, NodeKind.MAP) and self.kind is not None and not self.call:
+        if kind in _CALLING and self.kind is not None and not self.call:
             raise ValueError(f"a {kind} node needs 'call'")
-        if kind in (NodeKind.WAIT, NodeKind.APPROVAL, NodeKind.GOAL, NodeKind.LLM) and self.call:
+        if kind is not None and kind not in _CALLING and self.call:
             raise ValueError(f"a {kind} node takes no 'call'")
+        if kind is NodeKind.AGENT and not self.agent:
+            raise ValueError("an agent node needs 'agent': the name of the agent that takes the turns")
         if kind is NodeKind.WAIT and ("seconds" in inputs) == ("signal" in inputs):
             raise ValueError("a wait node needs either inputs.seconds or inputs.signal")
         if kind is NodeKind.WAIT and inputs.get("signal", "x") == "":
@@ -178,5 +186,7 @@ class Goal(Dag):
     """What it may spend on model calls."""
     deadline_seconds: float | None = Field(None, gt=0, le=31_536_000, allow_inf_nan=False)
     """It fails when it has not ended this long after its submission."""
+    agents: tuple[AgentCard, ...] = Field((), max_length=1000)
+    """The agents that its nodes name, where they are not registered in Python."""
     idempotency_key: str | None = Field(None, min_length=1, max_length=200)
     """A second submission by this owner with this key returns the first one's goal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Final, NoReturn
 
 import yaml
@@ -36,14 +36,20 @@ def parse_json(text: str | bytes) -> Any:
 
 def parse_yaml(text: str | bytes) -> Any:
     """The value of a YAML text (safe subset). Refuses duplicate keys, more than 100 aliases, and non-finite numbers."""
+    return parse_marked_yaml(text)[0]
+
+
+def parse_marked_yaml(text: str | bytes) -> tuple[Any, yaml.Node | None]:
+    """As `parse_yaml`, with the nodes of the text, which know their lines: `line_of` reads them."""
     try:
         loader = _Loader(text)
         try:
-            value = loader.get_single_data()
+            node = loader.get_single_node()
+            value = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
         json.dumps(value, allow_nan=False, default=str)
-        return value
+        return value, node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "document"
@@ -54,6 +60,26 @@ def parse_yaml(text: str | bytes) -> Any:
         raise InvalidGoal([Fault("document", str(error))]) from None
     except (AttributeError, LookupError, TypeError):  # what the constructors of explicit tags raise
         raise InvalidGoal([Fault("document", "a value is not what its tag says", "leave the !!tag out")]) from None
+
+
+def line_of(node: yaml.Node | None, path: Sequence[str | int]) -> int:
+    """The line, from 1, where the value at `path` stands, or the innermost one on the way to it that there is."""
+    line = node.start_mark.line + 1 if node is not None else 1
+    for part in path:
+        key, node = _member(node, part)
+        if node is None:
+            break
+        line = (key or node).start_mark.line + 1
+    return line
+
+
+def _member(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        found = [(key, value) for key, value in node.value if getattr(key, "value", None) == part]
+        return found[0] if found else (None, None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    return None, None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -78,3 +78,7 @@ class RedisNotReachable(ChordalError):
 
 class NodeTimeout(ChordalError):
     """The node ran longer than its timeout_seconds."""
+
+
+class NodeFailed(ChordalError):
+    """A node's function raises this to fail the node for good, with the text as its error: no retry could help."""

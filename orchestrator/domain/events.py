@@ -30,6 +30,10 @@ class EventType(StrEnum):
     GOAL_CANCELLING = "goal.cancelling", "A cancel was accepted: from here on no claim and no commit. data: reason"
     GOAL_SIGNALLED = "goal.signalled", "A named signal arrived for the first time. data: signal"
     GOAL_PATCHED = "goal.patched", "The plan was changed. data: reason, version"
+    GOAL_REPARSED = (
+        "goal.reparsed",
+        "Agents of the goal were declared anew. data: changed (digest by name), removed, source",
+    )
     GOAL_RETRIED = "goal.retried", "A failed goal was set running again."
     GOAL_DONE = "goal.done", "Every node ended and no failure was left unhandled."
     GOAL_FAILED = "goal.failed", "Every node ended and at least one failure was left unhandled. data: reason"
@@ -43,7 +47,20 @@ class EventType(StrEnum):
     NODE_RELEASED = "node.released", "A worker handed the node back unstarted; the attempt does not count."
     NODE_LOST = "node.lost", "The lease ran out: the worker died or stands still."
     NODE_FENCED = "node.fenced", "A commit without the valid lease was refused; nothing changed."
-    NODE_EXPANDED = "node.expanded", "A map added its items to the plan. data: items"
+    NODE_TURN = (
+        "node.turn",
+        "An agent's turn is committed. data: turn, calls (tools by node), tokens, money, model; trimmed, refused, final",
+    )
+    NODE_STEERED = "node.steered", "A message for an agent's node was taken in; its next turn reads it. data: id"
+    NODE_EXPANDED = "node.expanded", "A map added its items, or an agent its tool calls, to the plan. data: items"
+    NODE_REASSIGNED = (
+        "node.reassigned",
+        "A node that nobody had begun went to another agent, for want of a worker. data: agent, queue, before, reason",
+    )
+    NODE_STUCK = (
+        "node.stuck",
+        "No worker serves its agent's queue and nobody else may do it. data: agent, queue, reason",
+    )
     NODE_SKIPPED = "node.skipped", "The node's join can no longer fire."
     NODE_DROPPED = "node.dropped", "A patch took the node out of the plan."
     NODE_CHUNK = "node.chunk", "A piece of a model's answer, in a stream of its own. data: text, model, call"

@@ -6,6 +6,7 @@ Two passes that do not stop at the first fault: each object against its model, t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
@@ -17,10 +18,8 @@ from orchestrator.domain.dag import Edge, Goal, Node, NodeKind
 from orchestrator.domain.errors import Fault, InvalidGoal
 from orchestrator.domain.limits import DEFAULT_LIMITS, Limits
 
-UNAVAILABLE: Final[Mapping[NodeKind, str]] = {
-    NodeKind.AGENT: "this release has no agents yet",
-}
-"""Kinds that the format declares and this release cannot run."""
+OF_TURN: Final = re.compile(r"(.+)\.[trs][0-9]+\.[0-9]+")
+"""Names of the nodes that an agent's tool calls become: <agent's node>.t<turn>.<call>."""
 
 Item = TypeVar("Item", bound=BaseModel)
 _MAP_CHILD_SUFFIX: Final = 8  # ".9999999": children of a map are named <map>.<index>
@@ -33,6 +32,7 @@ def read_goal(raw: Any, limits: Limits = DEFAULT_LIMITS) -> Goal:
     faults: list[Fault] = []
     head = {key: value for key, value in raw.items() if key not in ("nodes", "edges")}
     header = _model(Goal, {**head, "nodes": [], "edges": []}, "", faults)
+    faults.extend(_agent_faults(header))
     nodes = _items(Node, raw.get("nodes"), "nodes", limits.nodes, faults, required=True)
     edges = _items(Edge, raw.get("edges", []), "edges", limits.edges, faults)
     faults.extend(_node_faults(nodes, raw.get("nodes"), limits))
@@ -79,6 +79,14 @@ def graph_faults(
     return faults
 
 
+def _agent_faults(header: Goal | None) -> Iterable[Fault]:
+    first: dict[str, int] = {}
+    for index, card in enumerate(header.agents if header else ()):
+        if card.name in first:
+            yield Fault(f"agents[{index}].name", f"{card.name!r} is already the name of agents[{first[card.name]}]")
+        first.setdefault(card.name, index)
+
+
 def _join_faults(nodes: Mapping[int, Node], parents: Mapping[str, list[str]], acyclic: bool) -> Iterable[Fault]:
     for index, node in nodes.items():
         place, ways = f"nodes[{index}]", len(parents[node.id])
@@ -105,13 +113,14 @@ def _join_faults(nodes: Mapping[int, Node], parents: Mapping[str, list[str]], ac
 
 def _node_faults(nodes: Mapping[int, Node], raw: Any, limits: Limits) -> Iterable[Fault]:
     maps = {node.id for node in nodes.values() if node.kind is NodeKind.MAP}
+    agents = {node.id for node in nodes.values() if node.kind is NodeKind.AGENT}
     for index, node in nodes.items():
         place = f"nodes[{index}]"
         head, _, tail = node.id.rpartition(".")
         if head in maps and tail.isdecimal():
             yield Fault(f"{place}.id", f"{node.id!r} is the name of an item of the map {head!r}", "choose another id")
-        if node.kind is not None and node.kind in UNAVAILABLE:
-            yield Fault(f"{place}.kind", f"{node.kind.value!r} nodes cannot run: {UNAVAILABLE[node.kind]}")
+        if (found := OF_TURN.fullmatch(node.id)) and found[1] in agents:
+            yield Fault(f"{place}.id", f"{node.id!r} is the name of a tool call of {found[1]!r}", "choose another id")
         if node.kind is NodeKind.MAP and len(node.id) > 64 - _MAP_CHILD_SUFFIX:
             yield Fault(
                 f"{place}.id", f"a map's id has at most {64 - _MAP_CHILD_SUFFIX} characters, this has {len(node.id)}"

@@ -17,6 +17,8 @@ from orchestrator.settings import Settings
 MARK_VARIABLE = "CHORDAL_READY_MARK"
 
 LLM_CONCURRENCY = 32
+#: As the app names it, which is a layer above.
+DEFAULT_QUEUE = "default"
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
 #: A process that lived this long (seconds) has recovered: its next restart waits FIRST_DELAY again.
 STEADY_SECONDS = 30.0
@@ -69,6 +71,8 @@ class Fleet:
     llm_workers: int = 0
     llm_concurrency: int = LLM_CONCURRENCY
     """Model calls that wait for their answers in one LLM worker."""
+    queues: tuple[str, ...] = ()
+    """Queues that the workers serve besides the default one."""
 
     @classmethod
     def fitting(
@@ -88,7 +92,8 @@ class Fleet:
 
 def celery_commands(fleet: Fleet, settings: Settings, layout: Layout, environment: Mapping[str, str]) -> list[Command]:
     """The workers and beat."""
-    shape = ("-P", fleet.pool, "-c", str(fleet.concurrency))
+    served = ("-Q", ",".join(dict.fromkeys((DEFAULT_QUEUE, *fleet.queues)))) if fleet.queues else ()
+    shape = ("-P", fleet.pool, "-c", str(fleet.concurrency), *served)
     workers = [_worker(Role.WORKER, f"w{i + 1}", shape, settings, layout, environment) for i in range(fleet.workers)]
     # A model call waits for bytes of somebody else: threads, many of them, whatever pool the nodes have.
     waiting = ("-P", "threads", "-c", str(fleet.llm_concurrency), "-Q", "llm")

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,8 +43,8 @@ HOPELESS = 2
 class Stack:
     """Redis (the embedded server, or the one that `settings.redis_url` names), workers and beat.
 
-    `workers`, `concurrency`, `pool`, `llm_workers`, `llm_concurrency` shape the Celery processes; `local_model` serves a
-    small model beside them. `imports` are modules that workers load
+    `workers`, `concurrency`, `pool`, `llm_workers`, `llm_concurrency` shape the Celery processes; the workers serve
+    `queues` besides the default one; `local_model` serves a small model beside them. `imports` are modules that workers load
     besides `settings.imports`, and `folders` are put on their import path. `quiet` keeps what happens to children off
     stderr. `command` is what a second start is told about this one. `parts` takes the place of the Celery processes; it
     gets their environment.
@@ -58,6 +59,7 @@ class Stack:
         pool: str = "prefork",
         llm_workers: int = 0,
         llm_concurrency: int = LLM_CONCURRENCY,
+        queues: Sequence[str] = (),
         local_model: bool = False,
         imports: Sequence[str] = (),
         folders: Sequence[Path] = (),
@@ -66,7 +68,8 @@ class Stack:
         parts: Callable[[Mapping[str, str]], Sequence[Command]] | None = None,
     ) -> None:
         self.layout = Layout.of(settings.data_dir)
-        self.fleet = Fleet.fitting(os.cpu_count() or 1, workers, concurrency, pool, llm_workers, llm_concurrency)
+        fleet = Fleet.fitting(os.cpu_count() or 1, workers, concurrency, pool, llm_workers, llm_concurrency)
+        self.fleet = replace(fleet, queues=tuple(queues))
         self.model: LocalModel | None = None
         """The local model; None before the start, and without one."""
         self.server: Server | None = None

@@ -74,12 +74,18 @@ class Committer:
 
     def result(self, job: Job, end: End) -> Result:
         """The commit that an End asks for."""
+        result = self._plain_result(job, end)
+        if isinstance(end, HandBack) or end.turn is None:
+            return result
+        return replace(result, turn=end.turn.as_json())
+
+    def _plain_result(self, job: Job, end: End) -> Result:
         lease, spec = job.claimed.lease, job.spec
         if isinstance(end, Done):
             try:
                 body = self.kinds.payloads.pack(lease.goal, lease.node, end.output)
             except OutputNotSerialisable as error:
-                return self.result(job, Failed("output", str(error), final=True))
+                return self._plain_result(job, Failed("output", str(error), final=True))
             said = dict(end.about or {})
             if self.settings.record_digests:
                 said |= digests(job.upstream.read, body)
@@ -91,9 +97,11 @@ class Committer:
         if isinstance(end, HandBack):
             return Result(lease, Outcome.RELEASE, job.claimed.resume)
         failures = job.claimed.failures + 1
-        retries = spec.get("retries", self.settings.node_retries)
+        retries = spec.get("retries", self.settings.node_retries if end.retries is None else end.retries)
         if end.final or failures > retries:
             return Result(lease, Outcome.FAILED, end.as_json(), untaken(spec, None))
+        if end.seconds is not None:
+            return Result(lease, Outcome.RETRY, end.as_json(), int(end.seconds * 1000))
         base = spec.get("backoff_seconds", self.settings.backoff_seconds)
         wait = backoff(failures, base, self.settings.backoff_cap_seconds, random.uniform)
         return Result(lease, Outcome.RETRY, end.as_json(), int(wait * 1000))
@@ -215,9 +223,13 @@ class Committer:
         ]
         if delays:
             self.store.goals.expect(goal, min(delays))
-        for (job, _), verdict in zip(results, step.verdicts, strict=True):
-            if verdict is Verdict.ACCEPTED and isinstance(job.end, Parked) and not job.message_is_out:
+        for (job, result), verdict in zip(results, step.verdicts, strict=True):
+            if verdict is not Verdict.ACCEPTED:
+                continue
+            if isinstance(job.end, Parked) and not job.message_is_out:
                 after_park(self.kinds, job.claimed, job.spec, job.end)
+            elif isinstance(job.end, Done | Failed) and job.end.after and result.outcome is not Outcome.RETRY:
+                job.end.after()
         more = step.more
         while more:
             more, invitations = self.store.nodes.settle(goal, slots=self.slots.json())

@@ -15,6 +15,10 @@ from orchestrator.store.store import Store
 ENDED: Final = ("DONE", "FAILED", "CANCELLED")
 
 
+DEFERRED: Final = "deferred:"
+"""Signals of this beginning are results of deferred tool calls, which need more than a name."""
+
+
 class BadSignal(ChordalError):
     """The name of the signal cannot be one; the message says why."""
 
@@ -76,9 +80,9 @@ class Control:
                 self.carry_cancel(child, f"its parent {goal} was cancelled", begin=True)
         self._store.goals.forget_field(goal, "orphans")
 
-    def approve(self, goal: str, node: str, comment: str = "") -> str:
-        """Answer an approval with yes: the node is DONE."""
-        body = to_json({"approved": True, "comment": comment})
+    def approve(self, goal: str, node: str, comment: str = "", **more: Any) -> str:
+        """Answer an approval with yes: the node is DONE, and `more` stands in its output."""
+        body = to_json({**more, "approved": True, "comment": comment})
         return self._answer(goal, node, "done", body)
 
     def reject(self, goal: str, node: str, comment: str = "") -> str:
@@ -92,12 +96,14 @@ class Control:
         if not record:
             raise NodeNotFound(f"goal {goal!r} has no node {node!r}")
         self._store.goals.expect(goal)
+        if outcome == "done" and json.loads(self._store.goals.spec(goal, node)).get("kind") == "tool":
+            outcome, body = "ready", f"approved:{body}"  # the call was approved; now it is carried out
         verdict, invitations = self._store.nodes.wake(goal, node, "approval", outcome, body, slots=self._slots.json())
         self._sender.invite(invitations)
         if verdict != "woken":
             raise IllegalTransition(f"node {node!r} of goal {goal!r} is {record['state']} and waits for no approval")
         self.after_step(goal)
-        return "approved" if outcome == "done" else "rejected"
+        return "rejected" if outcome == "failed" else "approved"
 
     def signal(self, goal: str, name: str, payload: Any = None) -> str:
         """Send a named signal: nodes that wait for it are DONE with the payload; later ones will be at once.
@@ -106,6 +112,8 @@ class Control:
         """
         if not name or len(name) > 200:
             raise BadSignal("a signal has a name of 1 to 200 characters")
+        if name.startswith(DEFERRED):
+            raise BadSignal("such a name belongs to a deferred tool call; complete it with its token")
         self._store.goals.record(goal)
         self._store.goals.expect(goal)
         verdict, invitations = self._store.nodes.wake(

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,6 +42,8 @@ class Duties:
     """Takes what the accounts of models keep of a goal away."""
     allot: Callable[[int], object]
     """Divides the slots of the llm workers among the accounts of models."""
+    reassign: Callable[[Collection[str]], str]
+    """Hands the nodes of agents on whose queue no worker serves, given the queues that are served."""
     _sweep_cursor: int = 0
     _last_reap: float = 0.0
     _grace_until: float = 0.0
@@ -164,4 +166,5 @@ class Duties:
             slots.update(dict.fromkeys(heartbeat.worker.queues, heartbeat.worker.slots))
         self._publish({**slots, "*": 1})
         self.allot(slots.get(LLM_QUEUE, 0))
-        return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}"
+        handed = self.reassign(slots)
+        return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}; {handed}"

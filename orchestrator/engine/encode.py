@@ -48,10 +48,10 @@ def spec_of(node: Node, out: list[Edge]) -> str:
     return to_json({**fields, "_when": conditions})
 
 
-def row_of(node: Node, parents: list[str], out: list[Edge], rank: int) -> NodeRow:
-    """One node as it is stored."""
+def row_of(node: Node, parents: list[str], out: list[Edge], rank: int, agent_queue: str = "") -> NodeRow:
+    """One node as it is stored; `agent_queue` is that of its agent, if it has one."""
     need = required(node, len(parents))
-    queue = node.queue or ""
+    queue = node.queue or agent_queue
     if node.kind is NodeKind.TASK:
         queue = ""  # its own queue is where the user's message goes; any worker may send that
     return NodeRow(
@@ -78,8 +78,10 @@ def rows(goal: Goal) -> Iterator[NodeRow]:
     out: dict[str, list[Edge]] = {name: [] for name in names}
     for edge in goal.edges:
         out[edge.source].append(edge)
+    queues = {card.name: card.queue for card in goal.agents if card.queue}
     for node in goal.nodes:
-        yield row_of(node, parents[node.id], out[node.id], ranks[node.id])
+        queue = queues.get(node.agent, "") if node.agent else ""
+        yield row_of(node, parents[node.id], out[node.id], ranks[node.id], queue)
 
 
 def digest(goal: Goal) -> str:

@@ -8,9 +8,44 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.engine.payload import to_json
+from orchestrator.store.records import NodeRow
 
 TRACE_CHARACTERS: Final = 6000
 ERROR_CHARACTERS: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a step of an agent's node leaves behind, written by the script that ends its lease."""
+
+    entries: tuple[str, ...] = ()
+    """More of its transcript."""
+    steered: int = 0
+    """Messages from outside that it took in, the oldest ones."""
+    event: Mapping[str, Any] | None = None
+    """Data of the event that a turn was taken: figures and names, no text."""
+    kit: tuple[str, str] | None = None
+    """Digest and JSON of what the agent may use on the node, with its first step."""
+    card: tuple[str, str] | None = None
+    """Name and JSON of an agent that the goal did not bring along."""
+    tools: tuple[NodeRow, ...] = ()
+    """Nodes that it will wait for."""
+    again: str = ""
+    """What it resumes from where a message came that it has not read: then it does not end."""
+
+    def as_json(self) -> str:
+        """As the commit takes it."""
+        return to_json(
+            {
+                "entries": self.entries,
+                "steered": self.steered,
+                "event": to_json(self.event) if self.event else "",
+                **({"kit": self.kit} if self.kit else {}),
+                **({"card": self.card} if self.card else {}),
+                **({"again": self.again} if self.again else {}),
+                "tools": [[str(value) for value in row.args()] for row in self.tools],
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +55,9 @@ class Done:
     output: Any = None
     about: Mapping[str, Any] | None = None
     """What its event says besides: tokens and money of a model call."""
+    turn: Turn | None = None
+    after: Callable[[], None] | None = None
+    """What this process does once the end is committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +65,18 @@ class Failed:
     """It failed; whether it is tried again is not decided here."""
 
     reason: str
-    """error, timeout, unknown function, bad input, child, items, llm."""
+    """error, timeout, unknown function, bad input, child, items, llm, agent, tool."""
     error: str
     trace: str = ""
     final: bool = False
     """A retry could not help: the goal is wrong, not the moment."""
+    retries: int | None = None
+    """How often the node is tried again, where that is not the node's to say."""
+    seconds: float | None = None
+    """The pause before the next attempt; None: the node's back-off."""
+    turn: Turn | None = None
+    after: Callable[[], None] | None = None
+    """What this process does once the end is committed; a retry is none."""
 
     def as_json(self) -> str:
         """The failure as it is kept in the dead letters."""
@@ -46,7 +91,7 @@ class Parked:
     """It waits, and holds nothing meanwhile."""
 
     reason: str
-    """backoff, timer, signal:<name>, approval, child:<goal>, items, task, llm:<account>."""
+    """backoff, timer, signal:<name>, approval, child:<goal>, items, tools, children, task, llm:<account>."""
     then: str
     """What a timer does: done, failed, ready or retry."""
     seconds: float | None = None
@@ -55,6 +100,7 @@ class Parked:
     resume: str = ""
     why: str = ""
     """What went wrong before, if anything: it stands in the event."""
+    turn: Turn | None = None
     after: Callable[[], None] | None = None
     """What this process does once the park is committed."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from orchestrator.domain.dag import POSITIONAL, NodeKind
-from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeTimeout, UnknownFunction
+from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeFailed, NodeTimeout, UnknownFunction
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.refs import references, resolve
 from orchestrator.domain.states import GOAL_TERMINAL, GoalState
@@ -33,8 +33,20 @@ REMOVING: Final = "removing"
 class ModelCalls(Protocol):
     """What `llm` nodes need; the queue for model calls is not the engine's."""
 
-    def ask(self, claimed: Claimed, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> End:
+    def ask(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
         """Park a claimed node until its call may go out, or end it."""
+        ...
+
+
+class AgentNodes(Protocol):
+    """What nodes of agents and of their tools need."""
+
+    def turn(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+        """Take the next step of an agent: to its model call, or to its end."""
+        ...
+
+    def tool(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+        """Carry out a call of a tool."""
         ...
 
 
@@ -54,6 +66,8 @@ class Kinds:
     """Runs the failed nodes of a goal again: for a sub-goal whose node is retried."""
     models: Callable[[], ModelCalls]
     """The calls of models; asked for when a node needs one."""
+    agents: Callable[[], AgentNodes]
+    """Agents and tools; asked for when a node needs them."""
 
     def upstream(self, lease: Lease) -> Upstream:
         """What a node can read."""
@@ -88,6 +102,8 @@ def _python(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Up
             return Done(known.function(**arguments))
         except NodeTimeout:
             raise
+        except NodeFailed as error:
+            return Failed("error", str(error), final=True)
         except Exception as error:
             return failed_by(error)
 
@@ -123,7 +139,15 @@ def _task(_: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstrea
 
 
 def _llm(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
-    return self.models().ask(claimed, spec, upstream.inputs(spec))
+    return self.models().ask(claimed, spec, upstream)
+
+
+def _agent(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+    return self.agents().turn(claimed, spec, upstream)
+
+
+def _tool(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
+    return self.agents().tool(claimed, spec, upstream)
 
 
 def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
@@ -198,6 +222,8 @@ _RUNNERS: Final[Mapping[NodeKind, Callable[[Kinds, Claimed, Mapping[str, Any], U
     NodeKind.APPROVAL: _approval,
     NodeKind.TASK: _task,
     NodeKind.LLM: _llm,
+    NodeKind.AGENT: _agent,
+    NodeKind.TOOL: _tool,
     NodeKind.GOAL: _goal,
     NodeKind.MAP: _map,
 }

@@ -6,18 +6,15 @@ otherwise wait behind a long one. It lives in the process that does the work: wh
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from orchestrator.domain.errors import NodeTimeout
 from orchestrator.domain.lease import Lease
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.store import Store
@@ -49,6 +46,16 @@ class Held:
     lost: bool = False
     ending: bool = False
     """Its commit is on the way: that the lease is gone may be its doing."""
+    renew_seconds: float = 1.0
+    """How long after a renewal the next one is due, which is also how late a cancel is noticed."""
+    stops_when_lost: bool = False
+    """The work is interrupted once the lease is lost, as by a time limit."""
+    interrupt: Callable[[], object] | None = None
+    """Raises in the work, from another thread."""
+    timed: bool = False
+    """The time limit comes by itself, as an alarm."""
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    """Between the end of the work and its being interrupted."""
 
 
 @dataclass(slots=True)
@@ -62,11 +69,26 @@ class Keeper:
     watchers: list[Callable[[float], None]] = field(default_factory=list)
     """Called at every watch with the monotonic time, while any lease is held."""
 
-    def hold(self, lease: Lease, lease_ms: int, thread: int | None = None) -> Held:
-        """Keep a lease alive from now on, for the work of this thread or of the given one."""
+    def hold(
+        self,
+        lease: Lease,
+        lease_ms: int,
+        thread: int | None = None,
+        *,
+        renew_seconds: float | None = None,
+        stops_when_lost: bool = False,
+    ) -> Held:
+        """Keep a lease alive from now on, for the work of this thread or of the given one.
+
+        It is renewed every third of its time, or every `renew_seconds` if that is sooner. With `stops_when_lost` work
+        under a `time_limit` is interrupted when the lease is lost: its goal was cancelled, or another worker has it.
+        """
         if self._pid != os.getpid():
             self._start()
         held = Held(lease, lease_ms, time.monotonic(), threading.get_ident() if thread is None else thread)
+        third = lease_ms / 3000
+        held.renew_seconds = third if renew_seconds is None else min(third, renew_seconds)
+        held.stops_when_lost = stops_when_lost
         self._held[lease.goal, lease.node] = held
         if not self._busy.is_set():
             self._busy.set()
@@ -104,7 +126,7 @@ class Keeper:
                 log.exception("the lease watcher failed once; it goes on")
 
     def watch_once(self, now: float) -> None:
-        """Enforce limits and renew what is a third through its time."""
+        """Enforce limits and renew what is due."""
         held = self.held()
         for one in held:
             if one.deadline is not None and now >= one.deadline and not one.lost:
@@ -112,7 +134,7 @@ class Keeper:
         for watcher in list(self.watchers):
             watcher(now)
         due: dict[str, list[tuple[Lease, int]]] = defaultdict(list)
-        renewing = [one for one in held if not one.lost and (now - one.renewed) * 3000 >= one.lease_ms]
+        renewing = [one for one in held if not one.lost and now - one.renewed >= one.renew_seconds]
         for one in renewing:
             due[one.lease.goal].append((one.lease, one.lease_ms))
         if not due:
@@ -120,72 +142,29 @@ class Keeper:
         lost = set(self.store.nodes.renew(due))
         for one in renewing:
             if one.lease in lost:
-                one.lost = True
-                if self._held.get((one.lease.goal, one.lease.node)) is one and not one.ending:
-                    log.warning(
-                        "the lease of %s in %s is lost; its commit will be fenced", one.lease.node, one.lease.goal
-                    )
+                self._lose(one)
             else:
                 one.renewed = now
 
+    def _lose(self, held: Held) -> None:
+        held.lost = True
+        if self._held.get((held.lease.goal, held.lease.node)) is held and not held.ending:
+            log.warning("the lease of %s in %s is lost; its commit will be fenced", held.lease.node, held.lease.goal)
+            if held.stops_when_lost:
+                _interrupt(held)
+
     def _overdue(self, held: Held, now: float) -> None:
         assert held.deadline is not None
-        if held.running and not held.interrupted and held.thread != threading.main_thread().ident:
-            held.interrupted = True
-            # A thread cannot be signalled; CPython can raise in it, at its next bytecode.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(held.thread), ctypes.py_object(NodeTimeout))
+        if not held.timed:
+            _interrupt(held)
         if now >= held.deadline + GRACE_SECONDS and held.on_overdue is not None:
             act, held.on_overdue, held.lost = held.on_overdue, None, True
             act()
 
 
-class time_limit:
-    """``with time_limit(held, seconds): ...`` raises NodeTimeout in the body when the time is over.
-
-    In the main thread by SIGALRM, in a greenlet by gevent, in other threads by the keeper. A body that does not notice
-    (it stands in C code) is left to `Held.on_overdue`.
-    """
-
-    def __init__(self, held: Held, seconds: float | None) -> None:
-        self._held = held
-        self._seconds = seconds
-        self._alarm = False
-        self._timer: Any = None
-
-    def __enter__(self) -> None:
-        if self._seconds is None:
-            return
-        self._held.running = True
-        self._held.deadline = time.monotonic() + self._seconds
-        if _patched_by_gevent():
-            import gevent
-
-            self._held.interrupted = True
-            self._timer = gevent.Timeout(self._seconds, NodeTimeout(f"it ran longer than {self._seconds:g} s"))
-            self._timer.start()
-        elif threading.current_thread() is threading.main_thread():
-            self._alarm = True
-            self._before = signal.signal(signal.SIGALRM, self._raise)
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
-
-    def _raise(self, *_: object) -> None:
-        raise NodeTimeout(f"it ran longer than {self._seconds:g} s")
-
-    def __exit__(self, error: object, *_: object) -> None:
-        self._held.running = False
-        if self._alarm:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._before)
-        if self._timer is not None:
-            self._timer.close()
-        self._held.deadline = None
-        if self._held.interrupted and error is not NodeTimeout:
-            # The body ended just as it was interrupted: take back what is not raised yet.
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._held.thread), None)
-
-
-def _patched_by_gevent() -> bool:
-    import sys
-
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+def _interrupt(held: Held) -> None:
+    """Raise NodeTimeout in the work, once."""
+    with held.guard:
+        if held.running and held.interrupt is not None and not held.interrupted:
+            held.interrupted = True
+            held.interrupt()

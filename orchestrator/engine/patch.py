@@ -12,7 +12,7 @@ from orchestrator.domain import graph
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.dag import Edge, Goal, Name, Node, NodeKind
 from orchestrator.domain.errors import Fault, GoalNotFound, IllegalTransition, InvalidGoal
-from orchestrator.domain.validate import read_goal
+from orchestrator.domain.validate import OF_TURN, read_goal
 from orchestrator.engine import encode
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.payload import Payloads
@@ -113,7 +113,7 @@ class Patcher:
         sources = {source for source, _ in cut} | {edge.source for edge in patch.add_edges}
         body = {
             "reason": reason,
-            "drop": sorted(dropped),
+            "drop": sorted(dropped | _items(dropped, written, states)),
             "edges": {
                 source: self._out(source, written.get(source, ""), edges, cut, patch)
                 for source in sorted(sources - set(added))
@@ -122,7 +122,7 @@ class Patcher:
                 self._target(goal, name, alive, added, edges, cut, patch, states) for name in sorted(changed - dropped)
             ],
         }
-        return json.dumps(body), self._rows(added, patch)
+        return json.dumps(body), self._rows(goal, added, patch)
 
     def _states(self, goal: str, names: Sequence[str]) -> list[dict[str, str]]:
         found: list[dict[str, str]] = []
@@ -171,8 +171,11 @@ class Patcher:
         output = self._payloads.unpack(self._store.nodes.outputs(goal, [edge.source])[0])
         return int(Condition.model_validate(edge.when).holds(output))
 
-    def _rows(self, added: Mapping[str, Node], patch: Patch) -> list[NodeRow]:
+    def _rows(self, goal: str, added: Mapping[str, Node], patch: Patch) -> list[NodeRow]:
         rows = []
+        agents = any(node.agent for node in added.values())
+        cards = self._store.agents.cards(goal) if agents else {}
+        queues = {name: json.loads(card).get("queue") or "" for name, card in cards.items()}
         out: dict[str, list[Edge]] = {name: [] for name in added}
         for edge in patch.add_edges:
             if edge.source in out:
@@ -183,10 +186,21 @@ class Patcher:
         children = graph.successors(added, inner)
         ranks = graph.upward_rank(children, graph.topological_order(children))
         for name, node in added.items():
-            row = encode.row_of(node, [], out[name], ranks[name])
+            row = encode.row_of(node, [], out[name], ranks[name], queues.get(node.agent or "", ""))
             # Stored as blocked; the script then sets its join from the states its parents are in at that moment.
             rows.append(NodeRow(**{**{field: getattr(row, field) for field in row.__slots__}, "need": 1, "open": 1}))
         return rows
+
+
+def _items(dropped: set[str], written: Mapping[str, str], states: Mapping[str, str]) -> set[str]:
+    """What dropped maps and agents have added and nobody has begun: it goes with them. What runs comes to its end."""
+    found, owners = set[str](), dropped
+    while owners:
+        marks = {f"{owner}:i" for owner in owners}
+        items = {source for source, text in written.items() if not marks.isdisjoint(text.split())}
+        owners = items - found - dropped
+        found |= owners
+    return {name for name in found if states.get(name) in ("BLOCKED", "READY", "WAITING")}
 
 
 def _read(raw: Mapping[str, Any] | Patch) -> Patch:
@@ -218,6 +232,9 @@ def _faults(
     for index, node in enumerate(patch.add_nodes):
         if owner := map_of(node.id):
             faults.append(Fault(f"add_nodes[{index}].id", f"{node.id!r} is the name of an item of the map {owner!r}"))
+        found = OF_TURN.fullmatch(node.id)
+        if found and specs.get(found[1], {}).get("kind") == "agent":
+            faults.append(Fault(f"add_nodes[{index}].id", f"{node.id!r} is the name of a tool call of {found[1]!r}"))
     for index, name in enumerate(patch.drop_nodes):
         if name not in specs:
             faults.append(Fault(f"drop_nodes[{index}]", f"there is no node {name!r}"))

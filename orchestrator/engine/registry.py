@@ -31,6 +31,8 @@ class Registry:
     functions: dict[str, Registered] = field(default_factory=dict)
     imported: list[str] = field(default_factory=list)
     """Modules that were imported for their functions, for error messages."""
+    later: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What registers the functions of a module when the first of them is called, by the name of the module."""
 
     def add(self, function: Callable[..., Any], name: str | None = None) -> None:
         """Register under `name`, by default ``"package.module:qualname"``."""
@@ -41,6 +43,9 @@ class Registry:
     def get(self, name: str) -> Registered:
         """The function of that name. Raises UnknownFunction, which says where was looked."""
         found = self.functions.get(name)
+        if found is None and (register := self.later.pop(name.partition(":")[0], None)) is not None:
+            register()
+            found = self.functions.get(name)
         if found is None:
             raise UnknownFunction(self._not_found(name))
         return found

@@ -82,6 +82,11 @@ class Reopener:
     def _chosen(self, goal: str, snapshot: _Snapshot, node: str | None) -> set[str]:
         """Failed nodes to run again, and the maps whose items failed."""
         failed = {name for name, task in snapshot.tasks.items() if task.get("state") == "FAILED"}
+        # What became of an agent's tool calls is part of its transcript: it goes on from there, they do not.
+        failed -= {
+            source for (source, target), letter in snapshot.letters.items()
+            if letter == "i" and snapshot.specs[target].get("kind") == "agent"
+        }  # fmt: skip
         # In a goal that FAILED, nodes that have not ended are what an interrupted retry reopened already.
         reopened = {name for name, task in snapshot.tasks.items() if task.get("state") in ("READY", "BLOCKED")}
         if node is None:

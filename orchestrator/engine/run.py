@@ -16,7 +16,8 @@ from orchestrator.engine.dispatch import Slots
 from orchestrator.engine.ends import Done, Durations, Failed, HandBack, failed_by
 from orchestrator.engine.jobs import Job, Pack
 from orchestrator.engine.kinds import Kinds, decode_spec, failure_of
-from orchestrator.engine.leases import Keeper, time_limit
+from orchestrator.engine.leases import Keeper
+from orchestrator.engine.time_limit import time_limit
 from orchestrator.engine.upstream import Upstream
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed
@@ -31,6 +32,8 @@ PACK_SECONDS: Final = 0.25
 """When one node of a pack takes this long, the rest of the pack is handed back."""
 LINGER_SECONDS: Final = (0.0005, 0.001, 0.002)
 """Short waits for a neighbour's commit to make something ready, before an invitation ends."""
+CANCEL_SECONDS: Final = 0.5
+"""How often the lease of a tool's call is renewed, so that it notices that it is lost."""
 HANDOVER_SECONDS: Final = 0.008
 """What the end of a slice may cost: the pack that is running, its commit, and the next message's way to a worker."""
 
@@ -173,8 +176,12 @@ class Runner:
         self.committer.send(step)
 
     def _job(self, claimed: Claimed) -> Job:
-        held = self.keeper.hold(claimed.lease, claimed.lease_ms)
-        job = Job(claimed, decode_spec(claimed.spec), held, self.kinds.upstream(claimed.lease))
+        spec = decode_spec(claimed.spec)
+        stops = spec.get("kind") == "tool"  # a cancel reaches it within a second
+        held = self.keeper.hold(
+            claimed.lease, claimed.lease_ms, renew_seconds=CANCEL_SECONDS if stops else None, stops_when_lost=stops
+        )
+        job = Job(claimed, spec, held, self.kinds.upstream(claimed.lease))
         job.held.on_overdue = lambda: self._give_up(job)
         return job
 
@@ -182,13 +189,14 @@ class Runner:
         self.committer.observer.started(job)
         begun = time.perf_counter()
         limit = job.spec.get("timeout_seconds") or self.settings.node_timeout_seconds
-        if job.spec.get("kind") not in (None, "python"):
+        if job.spec.get("kind") not in (None, "python", "tool"):
             limit = None  # of other kinds it limits the wait, not the step
         try:
             with time_limit(job.held, limit):
                 job.end = self.kinds.run(job.claimed, job.spec, job.upstream)
         except NodeTimeout:
-            job.end = Failed("timeout", f"it ran longer than its time limit of {limit:g} s")
+            lost = HandBack() if job.held.lost or limit is None else None
+            job.end = lost or Failed("timeout", f"it ran longer than its time limit of {limit:g} s")
         except ConnectionFailed as error:
             log.warning("%s cannot read its inputs (%s); it is handed back", job.claimed.lease.node, error)
             job.end = HandBack()

@@ -107,6 +107,7 @@ class Submitter:
             building_ttl_ms=int(settings.building_ttl_seconds * 1000),
             slots=self._slots.json(),
             deadline_ms=None if goal.deadline_seconds is None else int(goal.deadline_seconds * 1000),
+            cards={card.name: card.model_dump_json(exclude_defaults=True) for card in goal.agents},
         )
         # The messages go out before beat is asked to look: it would only send them a second time.
         self._sender.invite(invitations)

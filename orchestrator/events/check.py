@@ -17,6 +17,7 @@ from orchestrator.events.fleet import check_fleet, one_run, unknown_keys
 from orchestrator.events.history import History
 from orchestrator.events.plan import Plan
 from orchestrator.events.rules.permits import check_permits
+from orchestrator.events.said import transcripts
 from orchestrator.events.source import saved_events, stored_events, stored_plan
 from orchestrator.events.stored import Stored, read_state
 from orchestrator.events.story import Story
@@ -105,6 +106,7 @@ def _state(stored: Stored, story: Story, plan: Plan) -> Iterator[Violation]:
     yield from agree.stopped(stored)
     yield from agree.dead_letters(stored)
     yield from agree.outputs(stored, story)
+    yield from transcripts(stored.said, story)
     yield from places.leases(stored)
     yield from places.ready(stored)
     yield from places.lanes(stored)

@@ -12,7 +12,7 @@ from orchestrator.events.rules.rule import Rule
 from orchestrator.events.story import Story
 from orchestrator.events.violation import INVARIANTS, Note, Violation
 
-ORDERED: Final = ("I1", "I2", "I3", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14")
+ORDERED: Final = ("I1", "I2", "I3", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14", "I15")
 """Invariants that the events show."""
 
 

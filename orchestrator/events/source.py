@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from orchestrator.domain.agent import AgentLimits
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.events import Event
 from orchestrator.events.plan import Plan, PlanNode
 from orchestrator.store.store import Store
 
 PAGE: Final = 2000
+_AGENT_RETRIES: Final = AgentLimits().max_retries
 
 
 def stored_events(store: Store, goal: str, after: str = "0") -> Iterator[Event]:
@@ -50,11 +52,13 @@ def pages(store: Store, goal: str, part: str) -> Iterator[dict[str, str]]:
 def stored_plan(store: Store, goal: str) -> Plan:
     """The goal's plan as it is stored now, with the conditions of edges tested on the outputs that are inline."""
     plan = Plan(version=store.goals.field(goal, "version") or "1")
+    retries = {name: _retries(card) for name, card in store.agents.cards(goal).items()}
     conditions: dict[str, dict[str, Any]] = {}
     for page in pages(store, goal, "nodes"):
         for name, raw in page.items():
             spec = json.loads(raw) if raw != "{}" else {}
-            plan.nodes[name] = PlanNode(spec.get("join", "all"), spec.get("lane") or "", spec.get("retries"))
+            most = spec.get("retries", retries.get(spec["agent"], _AGENT_RETRIES) if "agent" in spec else None)
+            plan.nodes[name] = PlanNode(spec.get("join", "all"), spec.get("lane") or "", most)
             if "_when" in spec:
                 conditions[name] = spec["_when"]
     seen: set[str] = set()
@@ -68,6 +72,11 @@ def stored_plan(store: Store, goal: str) -> Plan:
     for names in chunks(conditions):
         _test(plan, conditions, names, store.nodes.outputs(goal, names))
     return plan
+
+
+def _retries(card: str) -> int:
+    most: int = json.loads(card).get("limits", {}).get("max_retries", _AGENT_RETRIES)
+    return most
 
 
 def _test(plan: Plan, conditions: dict[str, dict[str, Any]], names: list[str], outputs: Sequence[str | None]) -> None:

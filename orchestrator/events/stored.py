@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from orchestrator.events.said import read_said
 from orchestrator.events.source import chunks, pages
 from orchestrator.store.store import Store
 
-_FIELDS: Final = ("state", "need", "open", "token", "queue", "lane")
+_FIELDS: Final = ("state", "need", "open", "token", "queue", "lane", "kit")
 
 
 class Task(NamedTuple):
@@ -23,6 +24,8 @@ class Task(NamedTuple):
     token: str | None
     queue: str | None
     lane: str | None
+    kit: str | None = None
+    """Only of an agent's node."""
 
 
 @dataclass(slots=True)
@@ -44,6 +47,8 @@ class Stored:
     ready: dict[str, list[str]] = field(default_factory=dict)
     """By queue."""
     lanes: dict[str, list[str]] = field(default_factory=dict)
+    said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Transcripts of agents' nodes, entry by entry."""
     ripple: int = 0
     """Ended nodes whose edges are still being resolved."""
 
@@ -88,6 +93,7 @@ def read_state(store: Store, goal: str) -> Stored:
     lanes = {task.lane for task in stored.tasks.values() if task.lane}
     stored.ready = {queue: list(client.zrange(keys.part(goal, f"ready:{queue}"), 0, -1)) for queue in queues}
     stored.lanes = {lane: list(client.zrange(keys.part(goal, f"lane:{lane}"), 0, -1)) for lane in lanes}
+    stored.said = read_said(store, goal, [name for name, task in stored.tasks.items() if task.kit])
     stored.ripple = int(client.llen(keys.part(goal, "ripple")))
     return stored
 

@@ -68,6 +68,8 @@ class NodeStory:
     """Of its committed output, where that is recorded."""
     fenced: set[int] | None = None
     """Tokens whose commit was refused."""
+    turn: int | None = None
+    """Of the latest turn of an agent."""
 
     @property
     def ended(self) -> bool:
@@ -139,6 +141,8 @@ class Story:
             if event.token is not None and (node.state != NodeState.RUNNING or event.token != node.token):
                 node.fenced = (node.fenced or set()) | {event.token}
             return
+        if event.type == EventType.NODE_TURN and isinstance(event.data.get("turn"), int):
+            node.turn = event.data["turn"]
         state = _NODE.get(event.type)
         if state is None:
             return

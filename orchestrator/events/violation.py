@@ -23,6 +23,7 @@ INVARIANTS: Final[Mapping[str, str]] = MappingProxyType(
         "I12": "the counters equal a recount",
         "I13": "attempts do not exceed their maximum; what failed is in the dead letters with its reason",
         "I14": "a fenced attempt changes nothing visible",
+        "I15": "an agent's turns have no gap and no double, and each call of a tool has one result",
     }
 )
 """Number to what must hold, in their order."""
@@ -33,7 +34,7 @@ class Violation:
     """One broken invariant."""
 
     invariant: str
-    """`I1` to `I14`."""
+    """`I1` to `I15`."""
     node: str
     """Empty where it concerns the whole goal."""
     event: str

@@ -1,4 +1,4 @@
-"""Calls of `llm` nodes are asked for: the node parks, and its waiter goes into the line of the account.
+"""Calls of nodes are asked for: the node parks, and its waiter goes into the line of the account.
 
 A lost word or message costs time only: a timer of the parked node makes sure that it still stands in the line.
 """
@@ -12,11 +12,13 @@ from functools import partial
 from typing import Any, Final
 
 from orchestrator.domain.lease import Lease
-from orchestrator.engine.ends import Done, End, Failed, Parked
+from orchestrator.engine.ends import End, Failed, Parked
+from orchestrator.engine.upstream import Upstream
 from orchestrator.gate.asked import Asked
 from orchestrator.gate.budgets import Budgets
 from orchestrator.gate.place import Place
-from orchestrator.gate.request import BadInputs, about, output_of, read_inputs, to_request
+from orchestrator.gate.request import BadInputs
+from orchestrator.gate.talk import Caller, Speaker, Talk
 from orchestrator.llm.client import cached
 from orchestrator.llm.course import Again, Course
 from orchestrator.llm.errors import LlmError, OverBudget, TooLarge, WaitOver
@@ -27,7 +29,7 @@ from orchestrator.llm.limits import Cost
 from orchestrator.llm.lines import line_of
 from orchestrator.llm.messages import Request, Usage
 from orchestrator.llm.profiles import Profiles
-from orchestrator.llm.schema import BadSchema, check_schema
+from orchestrator.llm.schema import BadSchema
 from orchestrator.llm.settle import Target, cost
 from orchestrator.llm.sharing import Cache
 from orchestrator.store.llm_records import Outcome, Word
@@ -49,11 +51,16 @@ class Wish:
 
     lease: Lease
     spec: Mapping[str, Any]
-    request: Request
+    talk: Talk
     run: str
     """When the goal was stored."""
     resumed_ms: int = 0
     """When the goal last went on after a pause: a wait or a time limit does not count the pause."""
+
+    @property
+    def request(self) -> Request:
+        """What is asked."""
+        return self.talk.request
 
     def place(self, asked: Asked) -> Place:
         """Where it stands in the line."""
@@ -64,41 +71,46 @@ class Asking:
     """Asks for the calls of nodes, for this process. Safe to share between threads."""
 
     def __init__(
-        self, store: Store, profiles: Profiles, limiter: Limiter, estimates: Estimates, cache: Cache, publish: Publish
-    ) -> None:
+        self, store: Store, profiles: Profiles, limiter: Limiter, estimates: Estimates, cache: Cache, publish: Publish,
+        speakers: Mapping[str, Callable[[], Speaker]],
+    ) -> None:  # fmt: skip
+        """`speakers` talk for nodes of other kinds than `llm`, by kind."""
         self._store = store
         self.profiles = profiles
         self.limiter = limiter
         self.cache = cache
         self.publish = publish
         self._estimates = estimates
+        self._speakers = {"llm": lambda: Caller(store, profiles), **speakers}
         self.budgets = Budgets(store, limiter, profiles.accounts)
 
-    def ask(self, claimed: Claimed, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> End:
+    def ask(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
         """What a claimed node does: it parks until its call may go out, or it ends."""
+        asked = Asked.of(claimed.resume)
         try:
-            wish = self.wish(claimed.lease, spec, inputs)
+            wish = self.wish(claimed.lease, spec, upstream, asked)
             found = cached(self.cache, wish.request)
             if found is not None:
-                return Done(output_of(found), about(found, 0.0))
-            return self.into_line(wish, Asked.of(claimed.resume))
+                return wish.talk.answered(found, 0.0, asked)
+            return self.into_line(wish, asked)
         except (BadInputs, LlmError) as error:
-            return failed_call(error)
+            return self.failed(claimed, spec, error)
 
-    def wish(self, lease: Lease, spec: Mapping[str, Any], inputs: Mapping[str, Any]) -> Wish:
-        """The call that a node wants. Raises BadInputs, BadSchema and UnknownModel."""
-        owner, run, resumed = self._store.goals.fields(lease.goal, "owner", "created", "resumed")
-        found = read_inputs(inputs)
-        if found.response_schema is not None:
-            check_schema(found.response_schema)
-        request = to_request(
-            found,
-            found.model or self.profiles.default(),
-            owner=owner or "default",
-            goal=lease.goal,
-            priority=spec.get("priority", 0),
-        )
-        return Wish(lease, spec, request, run or "", int(resumed or 0))
+    def wish(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> Wish:
+        """The call that a node wants. Raises what its speaker does."""
+        return self.for_talk(lease, spec, self._speaker(spec).talk(lease, spec, upstream, asked))
+
+    def for_talk(self, lease: Lease, spec: Mapping[str, Any], talk: Talk) -> Wish:
+        """What a node says to a model, as a wish."""
+        run, resumed = self._store.goals.fields(lease.goal, "created", "resumed")
+        return Wish(lease, spec, talk, run or "", int(resumed or 0))
+
+    def failed(self, claimed: Claimed, spec: Mapping[str, Any], error: Exception) -> End:
+        """What a node does whose call cannot be made or got no answer."""
+        return self._speaker(spec).failed(claimed, spec, error, failed_call(error))
+
+    def _speaker(self, spec: Mapping[str, Any]) -> Speaker:
+        return self._speakers[spec.get("kind", "llm")]()
 
     def into_line(
         self, wish: Wish, asked: Asked, pause: float = 0.0, why: str = "", *, stands_there: bool = False

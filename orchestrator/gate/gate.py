@@ -1,4 +1,4 @@
-"""Calls of `llm` nodes are made: a word of the line becomes a message, a message one attempt and a commit.
+"""Calls of nodes are made: a word of the line becomes a message, a message one attempt and a commit.
 
 A node that waits for its call holds no worker, slot or lease. Its turn comes as a word, which a gate in the workers of the
 queue `llm` makes into a message. Whoever takes the message claims the node, takes up the permit, makes one attempt and
@@ -19,17 +19,17 @@ from typing import Final
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition
 from orchestrator.domain.states import GoalState
 from orchestrator.engine.commits import Committer
-from orchestrator.engine.ends import Done, End, HandBack, failed_by
+from orchestrator.engine.ends import End, HandBack, failed_by
 from orchestrator.engine.jobs import Job
 from orchestrator.gate.asked import Asked
-from orchestrator.gate.asking import Asking, Wish, failed_call, reserved_cost
+from orchestrator.gate.asking import Asking, Wish, reserved_cost
 from orchestrator.gate.chunks import ChunkWriter
 from orchestrator.gate.place import Place
-from orchestrator.gate.request import BadInputs, about, output_of
+from orchestrator.gate.request import BadInputs
 from orchestrator.llm.attempt import Listener
 from orchestrator.llm.client import Client
 from orchestrator.llm.errors import BreakerOpen, LlmError, OverBudget, TooLarge, WaitOver
-from orchestrator.llm.failures import Failure
+from orchestrator.llm.failures import Failure, LlmCancelled
 from orchestrator.llm.joint import JointLimiter
 from orchestrator.llm.limiter import refusal
 from orchestrator.llm.lines import all_lines
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 ACCOUNT_SECONDS: Final = 0.25
 """How long a call whose model has a line of its own waits in its worker for its account's permit, before it parks again."""
+CANCEL_SECONDS: Final = 0.5
+"""How often the lease of a call is renewed, so that it notices a cancel."""
 ACCOUNT_PAUSE_SECONDS: Final = (0.5, 1.5)
 _NEXT: Final = (BreakerOpen, TooLarge)
 """What lets the next model of the chain be asked."""
@@ -96,7 +98,7 @@ class Gate:
         if (asked.place(job.claimed.lease, place.run), asked.line) != (place, account):
             self._give_back(account, place, word)  # an old message; the node waits at another place
             end: End = self._guarded(
-                place.goal, lambda: self._asking.into_line(self._wish(job), asked, stands_there=True)
+                job, lambda: self._asking.into_line(self._wish(job, asked), asked, stands_there=True)
             )
         else:
             end = self._run(job, asked, account, place, word)
@@ -114,7 +116,7 @@ class Gate:
         if lease is None:
             return outcome
         self._store.goals.expect(place.goal, length)
-        job = committer.job(lease, committer.keeper.hold(lease, length))
+        job = committer.job(lease, committer.keeper.hold(lease, length, renew_seconds=CANCEL_SECONDS))
         asked = Asked.of(resume)
         job.claimed = replace(job.claimed, resume=asked.anew(asked.progress).as_text())  # if it is handed back
         return job, asked
@@ -124,8 +126,8 @@ class Gate:
         if word.outcome is Outcome.GRANTED:
             self._limiter.leave(account, place.name)
 
-    def _wish(self, job: Job) -> Wish:
-        return self._asking.wish(job.claimed.lease, job.spec, job.upstream.inputs(job.spec))
+    def _wish(self, job: Job, asked: Asked) -> Wish:
+        return self._asking.wish(job.claimed.lease, job.spec, job.upstream, asked)
 
     def _run(self, job: Job, asked: Asked, account: str, place: Place, word: Word) -> End:
         try:
@@ -136,32 +138,35 @@ class Gate:
 
     def _end(self, job: Job, asked: Asked, account: str, place: Place, word: Word) -> End:
         if word.outcome is Outcome.GRANTED:
-            return self._guarded(place.goal, partial(self._attempt, job, asked, place, word))
+            return self._guarded(job, partial(self._attempt, job, asked, place, word))
         error = refusal(account, word)
         if isinstance(error, OverBudget):
-            return self._over_budget(place.goal, error)
+            return self._over_budget(job, error)
         if isinstance(error, _NEXT):
-            return self._guarded(place.goal, partial(self._past, job, asked, error))
-        return failed_call(error)
+            return self._guarded(job, partial(self._past, job, asked, error))
+        return self._asking.failed(job.claimed, job.spec, error)
 
     def _past(self, job: Job, asked: Asked, error: LlmError) -> End:
         """The model cannot be asked now: the next one of the chain, if there is one."""
-        wish = self._wish(job)
+        wish = self._wish(job, asked)
         return self._asking.again(wish, asked, self._asking.course(wish).past(asked.progress, error), str(error))
 
-    def _over_budget(self, goal: str, error: OverBudget) -> End:
+    def _over_budget(self, job: Job, error: OverBudget) -> End:
+        goal = job.claimed.lease.goal
         if not self._asking.budgets.pauses(goal):
-            return failed_call(error)
+            return self._asking.failed(job.claimed, job.spec, error)
         with suppress(GoalNotFound, IllegalTransition):  # it is ending
             self._pause(goal, str(error))
         return HandBack()
 
     def _attempt(self, job: Job, asked: Asked, place: Place, word: Word) -> End:
         """One attempt under the permit of a word."""
-        wish = self._wish(job)
+        wish = self._wish(job, asked)
         chunks = ChunkWriter(self._store, wish.lease) if wish.request.stream else None
         listener = Listener(None, chunks, lambda: job.held.lost)
         left = self._asking.left(wish, asked, self._store.goals.clock_ms())
+        if wish.talk.attempt_seconds is not None:
+            left = min(left, wish.talk.attempt_seconds)
         attempts = self._client().attempts(wish.request, listener, left)
         target = attempts.course.target(asked.progress)
         try:
@@ -184,7 +189,7 @@ class Gate:
         following = attempts.course.after(progress, target, asked.limit, result, attempts.left())
         if isinstance(following, Reply):
             self._client().keep(wish.request, following)
-            return Done(output_of(following), about(following, (word.at_ms - asked.asked_ms) / 1000))
+            return wish.talk.answered(following, (word.at_ms - asked.asked_ms) / 1000, asked)
         why = str(result) if isinstance(result, Failure) else "the answer outgrew its reservation"
         return self._asking.again(wish, asked, following, why)
 
@@ -203,13 +208,15 @@ class Gate:
             wait_seconds=ACCOUNT_SECONDS, ttl_seconds=lease_seconds,
         )  # fmt: skip
 
-    def _guarded(self, goal: str, act: Callable[[], End]) -> End:
+    def _guarded(self, job: Job, act: Callable[[], End]) -> End:
         try:
             return act()
         except OverBudget as error:
-            return self._over_budget(goal, error)
+            return self._over_budget(job, error)
+        except LlmCancelled:
+            return HandBack()  # its lease is lost: the goal was cancelled, or another worker has the node
         except (LlmError, BadInputs) as error:
-            return failed_call(error)
+            return self._asking.failed(job.claimed, job.spec, error)
         except ConnectionFailed as error:
             log.warning("a call is handed back, because Redis is away: %s", error)
             return HandBack()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.gate.asking import Asking, Publish
     from orchestrator.gate.budgets import Budgets
     from orchestrator.gate.gate import Gate
+    from orchestrator.gate.talk import Speaker
     from orchestrator.llm.client import Client
     from orchestrator.llm.estimates import Estimates
     from orchestrator.llm.joint import JointLimiter
@@ -44,6 +45,8 @@ class ModelParts:
     committer: Callable[[], Committer]
     publish: Publish
     pause: Callable[[str, str], object]
+    speakers: Mapping[str, Callable[[], Speaker]]
+    """Who talks for nodes of other kinds than `llm`, by kind."""
     _without: float = 0.0
     """There are no profiles here; looked for again at this monotonic time."""
     _allotted: tuple[dict[str, int], float] = field(default_factory=lambda: ({}, 0.0))
@@ -75,10 +78,10 @@ class ModelParts:
 
     @cached_property
     def client(self) -> Client:
-        """Calls models through the queue. Needs `chordal[llm]`, and the keys that the profiles name."""
+        """Calls models through the queue. Needs `chordal[llm]`, and the keys and scripts that the profiles name."""
         from orchestrator.llm.client import Client
-        from orchestrator.llm.openai_provider import OpenAIProvider
         from orchestrator.llm.profile_file import check_keys
+        from orchestrator.llm.providers import Providers
         from orchestrator.llm.shared import SharedFlights
         from orchestrator.llm.windows import FleetLines, WindowKeeper
         from orchestrator.store.llm_shared import SharedCalls
@@ -87,7 +90,7 @@ class ModelParts:
         return Client(
             self.joint,
             self.profiles,
-            OpenAIProvider(os.environ),
+            Providers(self.profiles, os.environ),
             estimates=self.estimates,
             flights=SharedFlights(SharedCalls(self.store)),
             cache=self.cache,
@@ -123,7 +126,7 @@ class ModelParts:
         """Puts the calls of nodes into their lines."""
         from orchestrator.gate.asking import Asking
 
-        return Asking(self.store, self.profiles, self.limiter, self.estimates, self.cache, self.publish)
+        return Asking(self.store, self.profiles, self.limiter, self.estimates, self.cache, self.publish, self.speakers)
 
     @cached_property
     def gate(self) -> Gate:

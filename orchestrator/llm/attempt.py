@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from orchestrator.llm.calls import Answer, Call, Provider
+from orchestrator.llm.calls import Answer, Call, Provider, never
 from orchestrator.llm.course import Course, Progress
 from orchestrator.llm.errors import LlmError, PermitLost
 from orchestrator.llm.estimates import Estimates
@@ -46,7 +46,7 @@ class Listener:
 
     answer: type[BaseModel] | None = None
     receive: Callable[[Chunk], None] | None = None
-    cancelled: Callable[[], bool] = lambda: False
+    cancelled: Callable[[], bool] = never
 
 
 class Attempts:
@@ -94,6 +94,8 @@ class Attempts:
             # Lost or out of reach: it is booked as reserved when the lease runs out, and the answer is paid for and good.
             with suppress(PermitLost, *ConnectionFailed):
                 self._settle(permit, result, target, limit)
+        if isinstance(result, Failure) and result.kind is FailureKind.CANCELLED:
+            raise LlmCancelled(f"the call was cancelled in its attempt {progress.attempts}")
         return result, progress
 
     def _settle(self, permit: Permit, result: Reply | Failure, target: Target, limit: int) -> None:
@@ -122,6 +124,7 @@ class Attempts:
             limit,
             until,
             pass_on if receive is not None else None,
+            self._listener.cancelled,
         )
 
     def _read(self, answer: Answer, usage: Usage, target: Target, progress: Progress) -> Reply | Failure:
@@ -129,13 +132,14 @@ class Attempts:
         parsed: Any = None
         # An answer that our own reservation cut off is asked for again with a larger one before anybody looks at it.
         cut = answer.finish_reason == "length" and self._request.max_output_tokens is None
-        if self._request.response_schema is not None and not answer.tool_calls and not cut:
+        checked = self._request.check and self._request.response_schema is not None
+        if checked and not answer.tool_calls and not cut:
             try:
                 parsed = read_json(answer.text)
                 if self._listener.answer is not None:
                     read_model(parsed, self._listener.answer)
                 else:
-                    read_schema(parsed, self._request.response_schema)
+                    read_schema(parsed, self._request.response_schema or {})
             except ValueError:
                 code = "schema" if answer.finish_reason == "stop" else answer.finish_reason
                 return Failure(FailureKind.INVALID, code, request_id=answer.request_id, usage=usage)

@@ -12,6 +12,11 @@ from orchestrator.llm.messages import Request, ToolCall, Usage
 from orchestrator.llm.profiles import Account
 
 
+def never() -> bool:
+    """Nobody cancels the call."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One attempt."""
@@ -28,6 +33,8 @@ class Call:
     """Seconds of the monotonic clock by which the attempt ends."""
     receive: Callable[[str], None] | None = field(default=None, repr=False)
     """Gets the answer's text in pieces, while it is written."""
+    cancelled: Callable[[], bool] = field(default=never, repr=False)
+    """Is the answer no longer wanted? Asked from another thread, ten times a second; it must be quick."""
 
     @property
     def streamed(self) -> bool:
@@ -53,7 +60,10 @@ class Provider(Protocol):
     """Answers calls: a service, or a stand-in for tests."""
 
     def send(self, call: Call) -> Answer | Failure:
-        """Make one attempt. Never repeats, never waits for a limit, and raises only what `call.receive` raises."""
+        """Make one attempt. Never repeats, never waits for a limit, and raises only what `call.receive` raises.
+
+        Once `call.cancelled` says so it ends within a quarter of a second, as a Failure of the kind `cancelled`.
+        """
         ...
 
     def close(self) -> None:

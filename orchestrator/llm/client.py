@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from orchestrator.llm.attempt import Attempts, Listener, Parts
-from orchestrator.llm.calls import Provider
+from orchestrator.llm.calls import Provider, never
 from orchestrator.llm.estimates import Estimates, LocalEstimates
 from orchestrator.llm.failures import LlmInvalidAnswer
 from orchestrator.llm.headers import Window
@@ -54,12 +54,13 @@ class Client:
         *,
         answer: type[BaseModel] | None = None,
         receive: Callable[[Chunk], None] | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancelled: Callable[[], bool] = never,
     ) -> Reply:
         """The model's answer.
 
         With `answer` the reply's `parsed` is an instance of that model, and its schema is asked for. `receive` follows
-        the answer while it is written. `cancelled` is asked between attempts, during pauses, and for each chunk. Raises
+        the answer while it is written. `cancelled` is asked between attempts, during pauses, for each chunk, and, from
+        another thread, ten times a second while a request is in flight, which is then cut off. Raises
         LlmRefused, LlmQuotaSpent, LlmUnavailable, LlmInvalidAnswer, ContextTooLong, LlmDeadline, LlmCancelled,
         UnknownModel, BadSchema, and what the limiter raises.
         """

@@ -31,6 +31,10 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"  # no whole answer within the time limit, however it drips: tried again after a back-off
     CONNECTION = "connection"  # no connection, or it broke: tried again after a back-off
     INVALID = "invalid"  # cut off, not JSON, not of the requested schema: tried again after a back-off
+    CANCELLED = "cancelled"  # the caller did not want the answer any more and the connection was cut: never tried again
+
+
+_NEVER_AGAIN: Final = frozenset({FailureKind.FATAL, FailureKind.QUOTA, FailureKind.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Failure:
     @property
     def retried(self) -> bool:
         """May the same model be asked again?"""
-        return self.kind not in (FailureKind.FATAL, FailureKind.QUOTA)
+        return self.kind not in _NEVER_AGAIN
 
     @property
     def spends_nothing(self) -> bool:
@@ -113,7 +117,7 @@ class LlmDeadline(LlmError):
 
 
 class LlmCancelled(LlmError):
-    """The caller cancelled between attempts."""
+    """The caller cancelled: between attempts, or while one was in flight, which was then cut off."""
 
 
 class ContextTooLong(LlmError):

@@ -71,6 +71,8 @@ class Request(_Record):
     tools: Annotated[tuple[Tool, ...], Field(strict=False, repr=False)] = ()
     response_schema: dict[str, Any] | None = Field(None, repr=False)
     """JSON schema that the answer's text must follow; the answer is then in `Reply.parsed`."""
+    check: bool = True
+    """False: the schema is only asked for; the caller looks himself whether the answer follows it."""
     max_output_tokens: int | None = Field(None, ge=1, le=MOST_OUTPUT_TOKENS)
     """The reservation, always sent to the provider. None: what calls of this model and role were learnt to need."""
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)

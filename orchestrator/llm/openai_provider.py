@@ -59,14 +59,15 @@ class OpenAIProvider:
         if call.account.api_key_env and not key:
             return Failure(FailureKind.FATAL, "no_key", sent=False)
         client = self._client(call.account_name, call.account, key)
-        error: Exception
-        try:
-            with self._wire.deadline(call.until):
-                return self._exchange(client, call, key)
-        except (self._openai.OpenAIError, self._wire.RefusedAddress, _NotAnAnswer) as raised:
-            error = raised
+        result: Answer | Failure | Exception
+        with self._wire.deadline(call.until, call.cancelled) as exchange:
+            try:
+                result = self._exchange(client, call, key)
+            except (self._openai.OpenAIError, self._wire.RefusedAddress, _NotAnAnswer) as raised:
+                result = raised
         # Made outside the except block: no traceback with the request in it hangs on anything that is handed on.
-        return self._failure(error, key)
+        known = self._failure(result, key) if isinstance(result, Exception) else result
+        return _cut_off(known) if exchange.aborted else known
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -133,6 +134,12 @@ class OpenAIProvider:
         if isinstance(error, _NotAnAnswer | sdk.APIResponseValidationError):
             return Failure(FailureKind.INVALID, "not_json")
         return responses.failed(error.code if isinstance(error, sdk.APIError) else None)
+
+
+def _cut_off(known: Answer | Failure) -> Failure:
+    """What is left of an exchange that was aborted. An end that came meanwhile may be the connection's, not the answer's."""
+    sent = known.sent if isinstance(known, Failure) else True
+    return Failure(FailureKind.CANCELLED, request_id=known.request_id, usage=known.usage, sent=sent)
 
 
 def _pieces(stream: Iterable[Any]) -> Iterator[Any]:

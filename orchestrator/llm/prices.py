@@ -6,16 +6,16 @@ import math
 from decimal import ROUND_CEILING, Decimal
 
 from orchestrator.llm.messages import Usage
-from orchestrator.llm.profiles import Account, Kind, Model, Price
+from orchestrator.llm.profiles import Account, Model, Price
 
 
 def micro_usd(usage: Usage, name: str, model: Model, account: Account) -> int | None:
-    """The price of a call, rounded up to whole micro-USD; None where nobody knows a price. Self-hosted models are free
-    unless their profile has a price."""
+    """The price of a call, rounded up to whole micro-USD; None where nobody knows a price. Self-hosted and scripted
+    models are free unless their profile has a price."""
     if model.price is not None:
         return by_table(usage, model.price)
     if account.price_provider is None:
-        return 0 if account.kind is Kind.SELF_HOSTED else None
+        return 0 if account.free else None
     return by_library(usage, model.name or name, account.price_provider)
 
 

@@ -40,7 +40,17 @@ def load_profiles(path: Path | None, environ: Mapping[str, str]) -> Profiles:
         raw = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except InvalidGoal as error:
         raise InvalidProfiles(error.faults) from None
-    return read_profiles(raw)
+    return _beside(path, read_profiles(raw))
+
+
+def _beside(path: Path, profiles: Profiles) -> Profiles:
+    """With the scripts of accounts where they are: relative to the file that names them."""
+    moved = {
+        name: account.model_copy(update={"script": str(path.parent.absolute() / account.script)})
+        for name, account in profiles.accounts.items()
+        if account.script is not None
+    }
+    return profiles.model_copy(update={"accounts": {**profiles.accounts, **moved}}) if moved else profiles
 
 
 def check_keys(profiles: Profiles, environ: Mapping[str, str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from orchestrator.llm.address import fault_of_url
 from orchestrator.llm.failures import BACKOFF_CAP_SECONDS, FIRST_BACKOFF_SECONDS, UnknownModel
@@ -29,6 +30,11 @@ class Kind(StrEnum):
     OPENAI = "openai"  # limits on requests and tokens together; `max_completion_tokens`
     ANTHROPIC = "anthropic"  # limits on input and output tokens apart, cached input is not counted; `max_tokens`
     SELF_HOSTED = "self-hosted"  # a server of your own, mostly limited by concurrency; `max_tokens`; free unless priced
+    SCRIPTED = "scripted"  # no provider: answers come from a file, for tests and demonstrations; free unless priced
+
+
+_FREE: Final = frozenset({Kind.SELF_HOSTED, Kind.SCRIPTED})
+"""Kinds that cost nothing where nobody says what they cost."""
 
 
 class LimitsProfile(_Record):
@@ -78,9 +84,11 @@ class Account(_Record):
 
     kind: Annotated[Kind, Field(strict=False)] = Kind.OPENAI
     """What is particular about the provider."""
-    base_url: str
+    base_url: str = Field("", validate_default=True)
     """Where its OpenAI-compatible API is, `https://api.openai.com/v1` for one. Link-local and metadata addresses are
-    refused, redirects are not followed."""
+    refused, redirects are not followed. Required, but of the kind `scripted`, which has none."""
+    script: str | None = Field(None, min_length=1, max_length=1000, validate_default=True)
+    """Kind `scripted`: the file with the answers, relative to the profiles' file."""
     api_key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,127}$")] | None = None
     """Name of the environment variable that holds the key. The key itself never stands in the file."""
     api: Literal["chat", "responses"] = "chat"
@@ -105,15 +113,36 @@ class Account(_Record):
 
     @field_validator("base_url")
     @classmethod
-    def _callable(cls, value: str) -> str:
+    def _callable(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") is Kind.SCRIPTED:
+            if value:
+                raise ValueError("an account of the kind 'scripted' calls nobody: leave it out")
+            return value
+        if not value:
+            raise PydanticCustomError("missing", "it is missing")
         if fault := fault_of_url(value):
             raise ValueError(fault)
         return value.rstrip("/")
 
+    @field_validator("script")
+    @classmethod
+    def _of_its_kind(cls, value: str | None, info: ValidationInfo) -> str | None:
+        scripted = info.data.get("kind") is Kind.SCRIPTED
+        if scripted and value is None:
+            raise PydanticCustomError("missing", "it is missing")
+        if value is not None and not scripted and "kind" in info.data:
+            raise ValueError("only accounts of the kind 'scripted' have one")
+        return value
+
+    @property
+    def free(self) -> bool:
+        """Do its calls cost nothing where no price is known?"""
+        return self.kind in _FREE
+
     @property
     def price_provider(self) -> str | None:
         """Whose prices count."""
-        return self.provider or (None if self.kind is Kind.SELF_HOSTED else self.kind.value)
+        return self.provider or (None if self.free else self.kind.value)
 
 
 class Model(_Record):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.llm.errors import LlmError
 from orchestrator.llm.failures import MissingExtra
+
+_SHOWN: Final = 60
+_OURS: Final = 200
+"""Characters of the schema in a fault; of the answer there are fewer."""
+_FAULTS: Final = 10
+_LOOKED_AT: Final = 100
 
 
 class BadSchema(LlmError):
@@ -77,6 +84,43 @@ def read_schema(value: Any, schema: Mapping[str, Any]) -> None:
             raise ValueError(f"the answer has {count} faults against its schema")
         return
     raise BadSchema(f"the response schema cannot be applied: {unresolved}")
+
+
+def schema_faults(value: Any, schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong with an answer, the first ten faults, each with its place: `items/0/size: must be of type integer`.
+
+    The texts are made of the schema and of the answer's keys, these cut to 60 characters. [] where the answer follows the
+    schema. Raises BadSchema and MissingExtra.
+    """
+    validator = _validator(json.dumps(schema, sort_keys=True))
+    try:
+        found = [_fault(error) for error in islice(validator.iter_errors(value), _LOOKED_AT)]
+    except RecursionError:
+        return ["it is too deep for its schema"]
+    except Exception as error:
+        unresolved = type(error).__name__
+    else:
+        return list(dict.fromkeys(found))[:_FAULTS]
+    raise BadSchema(f"the schema cannot be applied: {unresolved}")
+
+
+def _fault(error: Any) -> str:
+    place = _cut("/".join(map(str, error.absolute_path))) or "the answer"
+    rule, wanted = str(error.validator), error.validator_value
+    if rule == "required" and isinstance(error.instance, Mapping):
+        missing = [name for name in wanted if name not in error.instance]
+        return f"{place}: {_cut(', '.join(map(repr, missing)), _OURS)} missing"
+    if rule == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = error.schema.get("properties", {})
+        strange = [name for name in error.instance if name not in known]
+        return f"{place}: there is no field {_cut(', '.join(map(repr, strange)))}"
+    if rule == "type":
+        return f"{place}: must be of type {wanted if isinstance(wanted, str) else ' or '.join(map(str, wanted))}"
+    return f"{place}: does not follow the schema's {rule} {_cut(json.dumps(wanted), _OURS)}"
+
+
+def _cut(text: str, most: int = _SHOWN) -> str:
+    return text if len(text) <= most else text[:most] + "..."
 
 
 @lru_cache(maxsize=64)

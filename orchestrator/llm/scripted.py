@@ -1,4 +1,5 @@
-"""Stand-ins for a provider: one that answers from a script, for tests, and one that answers at once, for throughput."""
+"""Stand-ins for a provider: one that answers from a script, for tests and demonstrations, and one that answers at once,
+for throughput."""
 
 from __future__ import annotations
 
@@ -6,68 +7,30 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from orchestrator.domain.document import parse_json, parse_yaml
-from orchestrator.domain.errors import Fault
 from orchestrator.llm.calls import Answer, Call
-from orchestrator.llm.failures import Failure, FailureKind, InvalidProfiles
-from orchestrator.llm.messages import ToolCall, Usage
-from orchestrator.llm.tokens import count_request, count_text
+from orchestrator.llm.failures import Failure, FailureKind
+from orchestrator.llm.messages import Usage
+from orchestrator.llm.script import Step, read_script
+from orchestrator.llm.tokens import count_request
+
+__all__ = ["Instant", "Scripted", "Step", "read_script"]
 
 _PIECE: Final = 16
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ScriptedFailure(_Record):
-    """A failure to answer with."""
-
-    kind: Annotated[FailureKind, Field(strict=False)]
-    code: str = ""
-    status: int | None = None
-    retry_after_seconds: float | None = None
-
-
-class Step(_Record):
-    """One answer, and the calls that it is for: all conditions that are given must hold."""
-
-    model: str | None = None
-    role: str | None = None
-    contains: str | None = None
-    """A text that stands in one of the messages."""
-    times: int | None = Field(1, ge=1)
-    """How many calls it answers; null: any number."""
-
-    text: str = ""
-    tool_calls: Annotated[tuple[ToolCall, ...], Field(strict=False)] = ()
-    finish_reason: str = "stop"
-    usage: Usage | None = None
-    """Counted from the texts where it is left out."""
-    failure: ScriptedFailure | None = None
-
-    def fits(self, call: Call) -> bool:
-        """Is it for this call?"""
-        asked = call.request
-        return (
-            (self.model is None or self.model == call.model)
-            and (self.role is None or self.role == asked.role)
-            and (self.contains is None or any(self.contains in message.text for message in asked.messages))
-        )
+_LOOK_SECONDS: Final = 0.1
 
 
 class Scripted:
     """Answers each call with the first step that fits and is not used up; a call that none fits is refused.
 
-    The same calls in the same order get the same answers. Safe to share between threads.
+    The same calls in the same order get the same answers. What is used up counts in this process. Safe to share between
+    threads.
     """
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[Step], keep: bool = True) -> None:
+        """With `keep` it remembers what was asked."""
+        self._keep = keep
         self._steps = list(steps)
         self._used = [0] * len(self._steps)
         self._lock = threading.Lock()
@@ -80,38 +43,35 @@ class Scripted:
     def send(self, call: Call) -> Answer | Failure:
         """As the script says; `no_script` where it says nothing."""
         with self._lock:
-            self.calls.append(call)
+            if self._keep:
+                self.calls.append(call)
             for index, step in enumerate(self._steps):
                 if (step.times is None or self._used[index] < step.times) and step.fits(call):
                     self._used[index] += 1
                     break
             else:
                 return Failure(FailureKind.FATAL, "no_script", sent=False)
+        if step.delay_seconds and (failure := _wait(call, step.delay_seconds)):
+            return failure
         if step.failure is not None:
             return Failure(**step.failure.model_dump())
+        answer = step.answer(call)
         if call.receive is not None:
-            for at in range(0, len(step.text), _PIECE):
-                call.receive(step.text[at : at + _PIECE])
-        return Answer(step.finish_reason, step.text, step.tool_calls, step.usage or counted(call, step.text))
+            for at in range(0, len(answer.text), _PIECE):
+                call.receive(answer.text[at : at + _PIECE])
+        return answer
 
 
-def read_script(path: Path) -> list[Step]:
-    """The steps of a YAML or JSON file, a list. Raises InvalidProfiles with every fault."""
-    text = path.read_bytes()
-    raw: Any = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
-    if not isinstance(raw, list):
-        raise InvalidProfiles([Fault("document", "a script is a list of steps")])
-    steps, faults = [], []
-    for index, item in enumerate(raw):
-        try:
-            steps.append(Step.model_validate(item))
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                place = ".".join([f"[{index}]", *map(str, detail["loc"])])
-                faults.append(Fault(place, detail["msg"]))
-    if faults:
-        raise InvalidProfiles(faults)
-    return steps
+def _wait(call: Call, seconds: float) -> Failure | None:
+    """Take time over an answer, as long as it is waited for."""
+    end = time.monotonic() + seconds
+    while (now := time.monotonic()) < end:
+        if now >= call.until:
+            return Failure(FailureKind.TIMEOUT)
+        if call.cancelled():
+            return Failure(FailureKind.CANCELLED)
+        time.sleep(min(_LOOK_SECONDS, end - now, call.until - now))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +100,3 @@ class Instant:
             call.receive(text)
         given = self.input_tokens if self.input_tokens is not None else count_request(call.request, None)
         return Answer("stop", text, usage=Usage(input_tokens=given, output_tokens=count))
-
-
-def counted(call: Call, text: str) -> Usage:
-    """Usage as it is counted without a vocabulary."""
-    return Usage(input_tokens=count_request(call.request, None), output_tokens=count_text(text, None))

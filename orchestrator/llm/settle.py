@@ -56,7 +56,7 @@ def settle(
     elif failure.kind is FailureKind.QUOTA:
         permit.open(QUOTA_SECONDS, "insufficient_quota")
         permit.abandon(_NOTHING)
-    elif failure.kind is FailureKind.FATAL:
+    elif failure.kind in (FailureKind.FATAL, FailureKind.CANCELLED):
         permit.abandon(used) if failure.sent else permit.unused()
     elif failure.kind is FailureKind.INVALID and failure.usage is not None:
         permit.abandon(used)  # the model's weakness, not the provider's

@@ -1,122 +1,32 @@
 """HTTP under a wall clock: one time limit for the whole exchange, from the connection to the last byte.
 
-An HTTP client's read time-out starts again with every byte, so a server that drips keeps a call, its lease and its slot for
-as long as it likes. Here each read and write gets what is left until the deadline of the thread's current call. The same
-place refuses addresses that must not be called, once names are resolved. Proxies of the environment are not used, and
-redirects are not followed.
+Proxies of the environment are not used, and redirects are not followed. How waits end, and which addresses may be called,
+is the business of `orchestrator.llm.sockets`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, Final
 
 import httpcore2
 import httpx2
 
-from orchestrator.llm.address import fault_of_address
+from orchestrator.llm.sockets import Backend, RefusedAddress, deadline, leave
+
+__all__ = ["NotConnected", "RefusedAddress", "Transport", "deadline", "http_client", "tls"]
 
 NotConnected = httpx2.ConnectError
 """No connection was made, so nothing was sent."""
 
-_READ_BYTES: Final = 8192
-"""A socket's buffer is there as long as a call waits for its answer; httpcore would take 64 kB for each."""
 _IDLE_SECONDS: Final = 30.0
 """A connection that has not been used for so long is closed."""
-
-_until: ContextVar[float | None] = ContextVar("until", default=None)
-
-
-class RefusedAddress(Exception):
-    """A name resolved to an address that must not be called."""
-
-
-@contextmanager
-def deadline(at: float) -> Iterator[None]:
-    """Every exchange inside ends by `at`, seconds of the monotonic clock."""
-    token = _until.set(at)
-    try:
-        yield
-    finally:
-        _until.reset(token)
-
-
-def _left(timeout: float | None) -> float | None:
-    until = _until.get()
-    if until is None:
-        return timeout
-    left = until - time.monotonic()
-    if left <= 0:
-        raise httpcore2.ReadTimeout("the deadline has passed")
-    return left if timeout is None else min(timeout, left)
-
-
-class _Stream(httpcore2.NetworkStream):
-    def __init__(self, inner: httpcore2.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(min(max_bytes, _READ_BYTES), _left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _left(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore2.NetworkStream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _left(timeout)))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(httpcore2.NetworkBackend):
-    def __init__(self) -> None:
-        self._inner = httpcore2.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.NetworkStream:
-        failed: Exception = httpcore2.ConnectError("the name has no address")
-        for address in _resolve(host, port):
-            try:
-                return _Stream(self._inner.connect_tcp(address, port, _left(timeout), local_address, socket_options))
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failed = error
-        raise failed
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-def _resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, all of them checked: connecting to the name again could give another one."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise httpcore2.ConnectError("the name cannot be resolved") from None
-    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-    for text in addresses:
-        if fault := fault_of_address(ipaddress.ip_address(text.partition("%")[0])):
-            raise RefusedAddress(fault)
-    return addresses
 
 
 @contextmanager
@@ -151,7 +61,7 @@ class _Idle:
                 connection = self._found.pop()[1] if self._found else None
             if connection is None:
                 return httpcore2.HTTPConnection(
-                    origin, ssl_context=tls(), keepalive_expiry=_IDLE_SECONDS, network_backend=_Backend()
+                    origin, ssl_context=tls(), keepalive_expiry=_IDLE_SECONDS, network_backend=Backend()
                 )
             if connection.can_handle_request(origin) and not connection.has_expired():
                 return connection
@@ -159,6 +69,7 @@ class _Idle:
 
     def put(self, connection: httpcore2.HTTPConnection) -> None:
         """The call is over."""
+        leave()
         now, over = time.monotonic(), []
         with self._lock:
             if self._closed or not connection.is_idle() or len(self._found) >= self._keep:

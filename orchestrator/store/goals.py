@@ -11,7 +11,7 @@ from orchestrator.domain.errors import ChordalError, GoalExists, GoalNotFound
 from orchestrator.store.keys import Keys
 from orchestrator.store.records import Invitation, NodeRow, invitations
 from orchestrator.store.scripts import Scripts
-from orchestrator.store.streams import read_stream
+from orchestrator.store.streams import read_stream, read_streams
 
 PIECE: Final = 1000
 """Nodes that one script stores, cancels or removes."""
@@ -50,7 +50,7 @@ class GoalStore:
     def submit(
         self, goal: str, digest: str, record: Mapping[str, str | int], rows: Iterable[NodeRow], *,
         building_ttl_ms: int, slots: str, deadline_ms: int | None = None, state: str = "RUNNING",
-        now_ms: int | None = None,
+        cards: Mapping[str, str] | None = None, now_ms: int | None = None,
     ) -> list[Invitation]:  # fmt: skip
         """Store a goal in bounded pieces and start it; it is visible only when it is whole.
 
@@ -68,6 +68,8 @@ class GoalStore:
                 f"goal {goal!r} is stored already, with other content; choose another goal_id or leave it out"
             )
         self.expect(goal, building_ttl_ms, now_ms, anew=True)
+        if cards:
+            self._scripts.run("cards", pair, (time, "", *(part for card in cards.items() for part in card)))
         total, roots, lined = 0, 0, []
         replies: list[Future[Any]] = []
         # One piece is on its way to Redis while the next is made.
@@ -258,6 +260,14 @@ class GoalStore:
     def events(self, goal: str, after: str, most: int, block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
         """Raw entries of the goal's stream behind an id, waiting up to `block_ms` (at most 4,000) for the first."""
         return read_stream(self._client, self._keys.part(goal, "events"), after, most, block_ms)
+
+    def events_of(
+        self, after: Mapping[str, str], most: int, block_ms: int = 0
+    ) -> dict[str, list[tuple[str, dict[str, str]]]]:
+        """Raw entries of the streams of several goals, each behind its id; without the goals that have none."""
+        keys = {self._keys.part(goal, "events"): goal for goal in after}
+        behind = {key: after[goal] for key, goal in keys.items()}
+        return {keys[key]: found for key, found in read_streams(self._client, behind, most, block_ms).items()}
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

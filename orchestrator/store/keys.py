@@ -92,6 +92,27 @@ CATALOGUE: Final = (
         "One node: state, attempt, token, what its join still needs.",
     ),
     KeySpec(
+        "task:{goal}:<id>:turns",
+        "list",
+        "commit",
+        _GOAL_END,
+        "What was said on an agent's node, JSON entry by entry.",
+    ),
+    KeySpec(
+        "task:{goal}:<id>:steer",
+        "list",
+        "steer, commit",
+        _GOAL_END,
+        "Messages that wait for the next turn of an agent's node.",
+    ),
+    KeySpec(
+        "dag:{goal}:agents",
+        "hash",
+        "submit, cards, commit",
+        _GOAL_END,
+        "Agents that the goal brings, JSON by name; `kit:<digest>`: what an agent may use on its nodes.",
+    ),
+    KeySpec(
         "task:{goal}:<id>:lock",
         "string",
         "claim, commit, reap",
@@ -270,11 +291,11 @@ CATALOGUE: Final = (
     KeySpec("beat:ticks", "hash", "beat", "none, one field a duty", "Duty to the JSON of its last tick."),
     KeySpec("redbeat:*", "hash, zset, string", "celery-redbeat", "by redbeat", "The beat schedule and its lock."),
     KeySpec(
-        "agent:<name>:*",
-        "hash, list",
+        "agent:<name>:memory:<owner>",
+        "list",
         "agents",
-        "with the agent",
-        "Reserved: registration, heartbeat and memory of an agent.",
+        "`flush_memory`; the newest 50, or as the agent says",
+        "What an agent remembers for an owner, newest first.",
     ),
 )
 
@@ -324,6 +345,10 @@ class Keys:
     def llm_flight(self, request: str, name: str) -> str:
         """A part of a call that several wait for, by the hash of its request."""
         return f"{self.prefix}{{llm-flight:{request}}}:{name}"
+
+    def memory(self, owner: str, agent: str) -> str:
+        """What an agent remembers for an owner."""
+        return f"{self.prefix}agent:{agent}:memory:{owner}"
 
     @property
     def index(self) -> str:

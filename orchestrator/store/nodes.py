@@ -14,6 +14,7 @@ from orchestrator.store.records import (
     Invitation,
     NodeRow,
     Reaped,
+    Reassigned,
     Result,
     Step,
     Verdict,
@@ -62,6 +63,7 @@ class NodeStore:
             lease, mark = result.lease, "+" if result.ahead else ""
             args += (
                 lease.node, lease.token, lease.nonce, mark + result.outcome.value, result.body, result.extra, result.data,
+                result.turn,
             )  # fmt: skip
         status, verdicts, claims, out, more = self._scripts.run("commit", self._keys.pair(goal), args)
         judged = [Verdict(verdict) for verdict in verdicts]
@@ -138,6 +140,34 @@ class NodeStore:
         args = (_time(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms, spare)
         due, out, lost, advice = self._scripts.run("reap", self._keys.pair(goal), args)
         return Reaped(int(due), invitations(goal, out), lost, advice)
+
+    def reassign(
+        self, goal: str, moves: Sequence[Reassigned], *, slots: str, now_ms: int | None = None
+    ) -> tuple[list[str], list[Invitation]]:
+        """Hand nodes that nobody has begun to other agents: an outcome each, as `reassign.lua` says, and invitations."""
+        args: list[Any] = [_time(now_ms), slots, self._dispatch_ms]
+        for move in moves:
+            args += (move.node, move.queue, move.to, move.spec, move.data)
+        outcomes, out = self._scripts.run("reassign", self._keys.pair(goal), args)
+        return list(outcomes), invitations(goal, out)
+
+    def unanswered(self, goals: Sequence[str]) -> list[dict[str, int]]:
+        """How often invitations to a queue were sent and nobody came, by queue; of each goal, in their order."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for goal in goals:
+                pipe.hgetall(self._keys.part(goal, "dispatch"))
+            records = pipe.execute()
+        mark = "unanswered:"
+        return [
+            {field.removeprefix(mark): int(count) for field, count in record.items() if field.startswith(mark)}
+            for record in records
+        ]
+
+    def ready(self, goal: str, queue: str, most: int) -> dict[str, str]:
+        """Nodes of a queue that can be claimed, the best first, and their specifications, JSON."""
+        names = self._client.zrange(self._keys.part(goal, f"ready:{queue}"), 0, most - 1)
+        specs = self._client.hmget(self._keys.part(goal, "nodes"), names) if names else []
+        return {name: spec or "{}" for name, spec in zip(names, specs, strict=True)}
 
     def outputs(self, goal: str, nodes: Sequence[str]) -> list[str | None]:
         """The stored outputs of nodes, in their order; None where there is none."""

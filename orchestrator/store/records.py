@@ -62,6 +62,21 @@ class Follower:
 
 
 @dataclass(frozen=True, slots=True)
+class Reassigned:
+    """A node that another agent is to take, or that is stuck."""
+
+    node: str
+    queue: str
+    """The queue it was seen in; in another one it is left alone."""
+    to: str
+    """The new queue; empty where it stays and is stuck."""
+    spec: str
+    """Its specification with the new agent and queue, JSON."""
+    data: str
+    """What the event says, JSON."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A node that this worker may run now."""
 
@@ -101,6 +116,8 @@ class Result:
     extra: str | int = ""
     data: str = ""
     """JSON for the event of a `done`."""
+    turn: str = ""
+    """What an agent's step leaves behind, JSON as `turn.lua` says."""
     ahead: bool = False
     """It ran before its parent, the result before this one, was committed."""
 
@@ -112,6 +129,7 @@ class Verdict(StrEnum):
     REPEATED = "repeated"  # this lease committed before: a reply was lost and the call sent again
     FENCED = "fenced"  # the lease is no longer the node's
     UNCLAIMED = "unclaimed"  # it ran ahead and could not be claimed then: it runs again
+    WAITS = "waits"  # an agent's end came before a message that it has not read: it goes on
     CANCELLING = "cancelling"
     GONE = "gone"  # the goal was removed
 

@@ -6,6 +6,7 @@ import os
 import threading
 from typing import Any
 
+from orchestrator.store.agents import AgentStore
 from orchestrator.store.connection import open_client
 from orchestrator.store.fleet import FleetStore
 from orchestrator.store.goals import GoalStore
@@ -38,6 +39,7 @@ class Store:
             self._fleet = FleetStore(self._client, self.keys)
             self._chunks = ChunkStore(self._client, self.keys)
             self._llm = LlmStore(self._client, self.keys, scripts)
+            self._agents = AgentStore(self._client, self.keys, scripts)
             self._pid = os.getpid()
 
     @property
@@ -81,6 +83,13 @@ class Store:
         if self._pid != os.getpid():
             self._open()
         return self._llm
+
+    @property
+    def agents(self) -> AgentStore:
+        """Operations on agents."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._agents
 
     def close(self) -> None:
         """Give the sockets back."""

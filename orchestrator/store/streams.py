@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
+
+from redis.cluster import RedisCluster
 
 from orchestrator.domain.lease import Lease
 from orchestrator.store.keys import Keys
@@ -21,6 +24,23 @@ def read_stream(client: Any, key: str, after: str, most: int, block_ms: int = 0)
         return []
     entries = next(iter(reply.values()))[0] if isinstance(reply, dict) else reply[0][1]
     return [(str(name), dict(fields)) for name, fields in entries]
+
+
+def read_streams(
+    client: Any, after: Mapping[str, str], most: int, block_ms: int = 0
+) -> dict[str, list[tuple[str, dict[str, str]]]]:
+    """Entries of several streams, each behind its own id, at most `most` of each; as `read_stream` waits for the first.
+
+    Where the streams are on several servers (a Cluster) it does not wait.
+    """
+    if not after:
+        return {}
+    if isinstance(client, RedisCluster):
+        found = {key: read_stream(client, key, seen, most) for key, seen in after.items()}
+        return {key: entries for key, entries in found.items() if entries}
+    reply = client.xread(dict(after), count=most, block=min(block_ms, _LONGEST_MS) if block_ms > 0 else None)
+    pairs = [(key, groups[0]) for key, groups in reply.items()] if isinstance(reply, dict) else reply or []
+    return {str(key): [(str(name), dict(fields)) for name, fields in entries] for key, entries in pairs}
 
 
 class ChunkStore:

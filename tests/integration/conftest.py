@@ -11,11 +11,14 @@ import pytest
 from orchestrator.llm.limits import Limits
 from orchestrator.llm.scripted import Scripted, Step
 from orchestrator.store.store import Store
+from support.agent_steps import agent_tools, talks
 from support.calls import ANSWERS, Calls
 from support.crew import Crew
 from support.desk import Desk
 from support.invariants import broken, unknown_keys
 from support.sim import Sim
+
+__all__ = ["agent_tools", "talks"]
 
 
 def sound(store: Store) -> None:

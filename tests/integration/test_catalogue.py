@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.domain.lease import Lease
-from orchestrator.engine.ends import Done
+from orchestrator.engine.ends import Done, Turn
 from orchestrator.llm.limiter import Limiter
 from orchestrator.llm.limits import Cost, Limits
 from orchestrator.store.fleet import Tick, Worker
 from orchestrator.store.keys import CATALOGUE, KeySpec
 from orchestrator.store.llm_shared import SharedCalls
+from orchestrator.store.records import Outcome, Result
 from orchestrator.store.store import Store
 from support.crew import Crew
 from support.desk import Desk
 from support.invariants import catalogue_pattern, unknown_keys
 
-ELSEWHERE: Final = {"redbeat:*", "agent:<name>:*"}
-"""Written by celery-redbeat, and by what is to come."""
+ELSEWHERE: Final = {"redbeat:*"}
+"""Written by celery-redbeat."""
 
 
 def spec_of(key: str) -> KeySpec:
@@ -59,7 +60,7 @@ def everything(crew: Crew) -> None:
         {"id": "queued", "queue": "gpu"}, {"id": "map", "kind": "map", "call": "same", "inputs": {"items": [1, 2]}},
         {"id": "task", "kind": "task", "call": "theirs"}, {"id": "sub", "kind": "goal", "goal": inner},
         {"id": "timer", "kind": "wait", "inputs": {"seconds": 0}}, {"id": "signal", "kind": "wait", "inputs": {"signal": "s"}},
-        {"id": "asks", "kind": "approval"}, {"id": "fails", "call": "ghost"}, {"id": "skipped"}, {"id": "rescue"},
+        {"id": "agent", "kind": "agent", "agent": "writer", "queue": "agents"}, {"id": "asks", "kind": "approval"}, {"id": "fails", "call": "ghost"}, {"id": "skipped"}, {"id": "rescue"},
         {"id": "picked", "join": "any"}, {"id": "dropped", "kind": "approval"}, {"id": "held", "kind": "approval"},
     ]  # fmt: skip
     edges: list[Any] = [
@@ -92,6 +93,18 @@ def an_account(store: Store, seen: Seen) -> None:
     seen.look()
 
 
+def an_agent(store: Store) -> None:
+    """What an agent of the goal says, is told and remembers."""
+    store.agents.put_cards("g", {"writer": "{}"})
+    step = store.nodes.claim("g", "agents", worker="w", nonce="n", lease_ms=60_000, most=1, slots="{}", hint="agent")
+    assert store.agents.steer("g", "agent", [("1", "{}")]) == "steered"
+    park = Result(
+        step.claims[0].lease, Outcome.PARK, '{"reason":"approval","then":"failed"}', turn=Turn(("{}",)).as_json()
+    )
+    store.nodes.commit("g", [park], worker="w", nonce="n", lease_ms=60_000, slots="{}")
+    store.agents.remember("me", "writer", "{}", 50)
+
+
 def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp_path: Path) -> None:
     crew, seen = Crew(store, tmp_path), Seen(store)
     an_account(store, seen)
@@ -100,6 +113,7 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     store.fleet.set_aside("it is no message", {"body": "x"})
     store.fleet.record_ticks({"reap": Tick(0.1, 1.0, "")})
     everything(crew)
+    an_agent(store)
     store.chunks.add(Lease("g", "plain", 1, "n", 1), 1, "model", "a piece")
     seen.look()
     step = store.nodes.claim(
@@ -127,6 +141,7 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     seen.look()
     assert crew.states()["held"] == "WAITING"
     crew.control.approve("g", "held")
+    crew.control.approve("g", "agent")
     crew.work()
     assert crew.state() == "DONE", crew.states()
     ripple = store.keys.part("g", "ripple")

@@ -1,4 +1,4 @@
-"""The checker is itself tested: what is stored, or its history, is broken on purpose and has to be noticed, for I1 to I14.
+"""The checker is itself tested: what is stored, or its history, is broken on purpose and has to be noticed, for I1 to I15.
 
 Histories written by hand are in unit/events, scripts that were broken in test_history_mutants.py, the keys of the whole
 server in test_history_fleet.py.
@@ -26,6 +26,7 @@ def event(client: Any, kind: str, node: str = "", token: str = "", worker: str =
     return client.xadd("dag:{g}:events", fields)
 
 
+SAID = '{"kind": "answer", "turn": 1}'
 PERMIT = '{"permit": "p", "account": "a", "limits": {"concurrent": 0}}'
 APPLIED = '{"command": "c", "receiver": "w"}'
 
@@ -60,6 +61,7 @@ PLANTED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a dead letter without a reason": ("I13 failed", lambda c: c.hset("dag:{g}:dead", "failed", "{}")),
     "a dead letter of a node that lives": ("I13 ready", lambda c: c.hset("dag:{g}:dead", "ready", '{"reason":"x"}')),
     "a failure without a reason": ("I13 ready", lambda c: event(c, "node.failed", "ready", "9", "w")),
+    "a turn that nobody wrote down": ("I15 runs", lambda c: c.hset("task:{g}:runs", "kit", "k") and c.rpush("task:{g}:runs:turns", SAID)),
     "an output of a node that is not DONE": ("I14 runs", lambda c: c.hset("dag:{g}:outputs", "runs", "1")),
     "a state that no event told": ("I1 ready", lambda c: c.hset("task:{g}:ready", "state", "DONE")),
     "a commit that was forgotten": ("I1 done", lambda c: c.hset("task:{g}:done", "state", "READY")),

@@ -5,16 +5,18 @@ The same scenario on the scripts as they are is clean. A guard that is no longer
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from orchestrator.engine.ends import Turn
 from orchestrator.events.check import check_fleet, check_goal
 from orchestrator.store import goals, scripts
 from orchestrator.store.keys import Keys
-from orchestrator.store.records import Verdict
+from orchestrator.store.records import Outcome, Result, Verdict
 from orchestrator.store.store import Store
 from support.sim import LEASE_MS, Sim, failure
 
@@ -113,7 +115,23 @@ def lost_once(sim: Sim) -> None:
     sim.reap()
 
 
+def two_turns(sim: Sim) -> None:
+    sim.submit([{"id": "a", "kind": "agent", "agent": "x"}])
+    for turn in (1, 2):
+        entry = json.dumps({"kind": "answer", "turn": turn, "calls": []})
+        left = Turn((entry,), event={"turn": turn}, kit=("k", "{}"))
+        park = '{"reason":"timer","then":"ready"}'
+        sim.commit(Result(sim.take("a"), Outcome.PARK, park, 0, turn=left.as_json()))
+        sim.reap()
+
+
 MUTANTS = {
+    "turns: what was said is not kept": Mutant(
+        "I15", "call('RPUSH', turns_key(node), entry)", "call('LPUSH', turns_key(node), entry)", two_turns,
+    ),
+    "turns: a turn leaves no event": Mutant(
+        "I15", "if turn.event ~= '' then emit(", "if turn.event == '' then emit(", two_turns,
+    ),
     "fence: a stale lease commits": Mutant("I1", "  return 'fenced'\nend", "  return 'accepted'\nend", stale_commit),
     "fence: a refused commit leaves its output": Mutant(
         "I14", "emit('node.fenced', node, attempt, token, worker, '')",

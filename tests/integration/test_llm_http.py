@@ -251,7 +251,7 @@ def test_a_name_that_leads_to_a_metadata_address_is_refused(
     provider: OpenAIProvider, model: serve.ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [(2, 1, 6, "", ("169.254.169.254", 80))]
-    monkeypatch.setattr("orchestrator.llm.wire.socket.getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr("orchestrator.llm.sockets.socket.getaddrinfo", lambda *_, **__: found)
     result = send(provider, model)
     assert result == Failure(FailureKind.FATAL, "address", sent=False)
 

@@ -70,7 +70,9 @@ def test_who_knows_of_no_models_cancels_and_removes_goals_with_calls(
     one.limiter.drain("first")
     one.submit(*["hello"] * 5, budget={"tokens": 10_000})
     one.work()
-    other = ModelParts(Settings(llm_file=Path("nowhere.yaml")), one.crew.store, one.crew.models.committer, print, print)
+    other = ModelParts(
+        Settings(llm_file=Path("nowhere.yaml")), one.crew.store, one.crew.models.committer, print, print, {}
+    )
     monkeypatch.setattr(one.crew.control, "_withdraw", other.withdraw)
     monkeypatch.setattr(one.crew.duties, "forget_calls", other.forget)
     one.crew.control.cancel("g")

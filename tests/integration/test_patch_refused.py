@@ -103,7 +103,7 @@ def test_a_node_that_starts_while_the_patch_is_made_refuses_it(sim: Sim, crew: C
         ({"drop_nodes": ["run"]}, "drop_nodes[0]"),
         ({"drop_edges": [("a", "c")]}, "drop_edges[0]"),
         ({"drop_edges": [("a", "done")]}, "drop_edges[0]"),
-        ({"add_nodes": [{"id": "n", "kind": "agent"}]}, "nodes[5].kind"),
+        ({"add_nodes": [{"id": "n", "kind": "agent"}]}, "add_nodes.0"),
         ({"add_nodes": [{"id": "n n"}]}, "add_nodes.0.id"),
         ({"colour": "red"}, "colour"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Ignore
 
 from orchestrator.backend import Hook, _Hooked
+from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import ChordalError, GoalExists
 from orchestrator.engine.dispatch import UserTask
 from orchestrator.store.connection import ConnectionFailed
@@ -71,6 +72,8 @@ def beat(world: World, parts: Chordal) -> Steps:
         yield Wait(1000)
         tick += 1
         yield from _tried(steps(parts.duties.reap))
+        if tick % 2 == 0:
+            yield from _tried(steps(parts.duties.reassign, {"default"}))
         if tick % 10 == 0:
             yield from _tried(steps(parts.duties.sweep))
 
@@ -113,9 +116,22 @@ def commander(world: World, parts: Chordal) -> Steps:
         yield from command(world, parts, goal, verb, f"{parts.committer.name}.{serial}".replace("#", "-"))
 
 
-VERBS = ("pause", "resume", "cancel", "approve", "reject", "signal", "retry", "patch")
+VERBS = ("pause", "resume", "cancel", "approve", "reject", "signal", "retry", "patch", "steer", "reparse")
 SENSIBLE = {
-    "RUNNING": ("pause", "pause", "cancel", "approve", "reject", "signal", "patch", "patch", "patch"),
+    "RUNNING": (
+        "pause",
+        "pause",
+        "cancel",
+        "approve",
+        "reject",
+        "signal",
+        "patch",
+        "patch",
+        "patch",
+        "steer",
+        "steer",
+        "reparse",
+    ),
     "PAUSED": ("resume", "resume", "patch", "cancel", "approve"),
     "FAILED": ("retry",),
 }
@@ -127,6 +143,8 @@ def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, nod
     rng, control = world.rng, parts.control
     one, other = world.some_nodes(goal)
     node = node or one
+    if verb == "steer":
+        node = world.some_agent(goal) or node
     calls: dict[str, tuple[Any, ...]] = {
         "pause": (control.pause, goal, REASON),
         "resume": (control.resume, goal, REASON),
@@ -135,6 +153,8 @@ def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, nod
         "reject": (control.reject, goal, node),
         "signal": (control.signal, goal, plans.SIGNAL, {"v": 2}),
         "retry": (parts.reopener.retry, goal, rng.choice([None, None, node])),
+        "steer": (parts.agents.steer, goal, node, [f"{serial} one", f"{serial} two"], serial),
+        "reparse": (parts.agents.reparse, goal, [AgentCard(name="talker", instructions=serial)], "file"),
         "patch": (world.patcher(parts).apply, goal, plans.patch(rng, one, other, serial), REASON),
     }
     try:
@@ -143,10 +163,13 @@ def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, nod
         answer = "lost"
     except ChordalError as error:
         answer = type(error).__name__
-    world.tally.count("command", f"{verb}={answer if isinstance(answer, str) else 'patched'}")
+    told = {list: "changed", int: "patched"}.get(type(answer), answer)
+    world.tally.count("command", f"{verb}={told}")
     world.note(parts.committer.name, f"{verb} {goal} {node}: {answer}")
     if answer in ("approved", "rejected"):
         world.truth.answered_approvals[goal] += 1
+    if answer == "steered":
+        world.truth.steered[goal, node].append(serial)
 
 
 def caretaker(world: World, parts: Chordal) -> Steps:

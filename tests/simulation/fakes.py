@@ -19,7 +19,7 @@ from greenlet import getcurrent  # type: ignore[import-untyped]
 
 import orchestrator.wiring
 from orchestrator.domain.errors import NodeTimeout
-from orchestrator.engine import kinds, leases
+from orchestrator.engine import kinds, leases, time_limit
 from orchestrator.store import goals, nodes, store
 from orchestrator.store.records import Result, Step
 from simulation import wire
@@ -106,7 +106,7 @@ def in_place(world: Any) -> Iterator[None]:
     rng = world.rng
     real: dict[str, Any] = {
         "time": time, "random": random, "secrets": secrets, "os": os, "threading": threading,
-        "time_limit": leases.time_limit,
+        "time_limit": time_limit.time_limit,
     }  # fmt: skip
     clock = SimpleNamespace(sleep=wire.sleep)
     clock.monotonic = clock.perf_counter = clock.time = lambda: world.now / 1000

@@ -54,6 +54,9 @@ class Inspector:
         world.tally.count("goal", world.store.goals.field(goal, "state") or "GONE")
         world.faults += [f"{goal}: {violation}" for violation in self._check(world.store, goal)]
         world.faults += world.truth.disagreements(goal, events, world.store.goals.part(goal, "outputs"))
+        for told, node in [key for key in world.truth.steered if key[0] == goal]:
+            said = world.store.agents.said(told, node, "")
+            world.faults += world.truth.unsaid(goal, node, said.entries, said.steering)
 
     def everything(self) -> None:
         """Every goal that is there, and none missing that was accepted."""
@@ -82,7 +85,7 @@ class Inspector:
         world = self._world
         duties = world.parts("undertaker").duties
         longest = int(world.settings.failed_ttl_seconds * 1000) + 2000
-        for _ in range(10):
+        for _ in range(30):  # who looked last may have put the next look off by a minute or two
             world.now += longest
             duties.reap()
             if not world.store.goals.newest(0, 1):

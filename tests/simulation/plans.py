@@ -19,13 +19,15 @@ KINDS: Final = ("work",) * 10 + (
     "map",
     "map",
     "goal",
+    "agent",
+    "agent",
 )
 SIGNAL: Final = "s"
 
 
 def document(rng: Random, name: str, most: int = 9, nested: bool = False) -> dict[str, Any]:
     """A goal of up to `most` nodes."""
-    if not nested and rng.random() < 0.15:
+    if not nested and rng.random() < 0.2:
         return _line(rng, name)
     nodes: list[dict[str, Any]] = []
     edges: list[dict[str, Any]] = []
@@ -41,6 +43,11 @@ def document(rng: Random, name: str, most: int = 9, nested: bool = False) -> dic
             node["join"] = rng.choice(["any", rng.randint(1, len(sources))])
         nodes.append(node | _options(rng, node))
     head: dict[str, Any] = {"goal_id": name, "nodes": nodes, "edges": edges}
+    if any(node.get("kind") == "agent" for node in nodes) and rng.random() < 0.8:
+        head["agents"] = [
+            {"name": "talker", "queue": "gpu"},
+            {"name": "other", "role": rng.choice(["other", "other", "other", "lead"])},
+        ]
     if not nested and rng.random() < 0.08:
         head["deadline_seconds"] = rng.choice([2, 8])
     if not nested and rng.random() < 0.2:
@@ -68,6 +75,7 @@ def _kind(rng: Random, kind: str, nested: bool) -> dict[str, Any]:
         "timer": {"kind": "wait", "inputs": {"seconds": rng.choice([0, 0.3, 2])}},
         "signal": {"kind": "wait", "inputs": {"signal": SIGNAL}},
         "approval": {"kind": "approval"},
+        "agent": {"kind": "agent", "agent": "talker"},
         "task": {"kind": "task", "call": "user.task"},
         "map": {"kind": "map", "call": "work", "inputs": {"items": list(range(rng.randint(0, 4)))},
                 "each": rng.choice(["python", "python", "task"])},

@@ -19,8 +19,8 @@ from simulation.faults import MESSAGE, OPERATION
 from simulation.plants import PLANTS, planted
 
 TESTS: Final = Path(__file__).resolve().parents[1]
-MODELS: Final = {"use", "node.chunk"}
-"""Of calls of models, which simulated goals do not make."""
+MODELS: Final = {"use", "node.chunk", "node.reassigned", "node.stuck"}
+"""Of calls of models, which simulated goals do not make; and what few seeds come to: a queue that nobody serves."""
 EVENTS: Final = {kind.value for kind in EventType} - MODELS
 RULE: Final = {
     "fence": "I1", "token": "I5", "repeat": "I1", "double-count": "I3", "lost-ready": "I4", "cancel": "I8",

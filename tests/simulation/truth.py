@@ -38,6 +38,8 @@ class Truth:
     )
     """Answers to commits of outputs, by node, token and nonce."""
     answered_approvals: Counter[str] = field(default_factory=Counter)
+    steered: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Ids of messages that were taken in, by goal and node."""
     accepted: set[str] = field(default_factory=set)
     """Goals whose submission returned."""
     twice: list[str] = field(default_factory=list)
@@ -68,6 +70,8 @@ class Truth:
         for book in (self.runs, self.outputs, self.verdicts):
             book.pop(goal, None)
         self.answered_approvals.pop(goal, None)
+        for key in [key for key in self.steered if key[0] == goal]:
+            del self.steered[key]
 
     # -- against the history ----------------------------------------------------------------------------------------
 
@@ -86,6 +90,15 @@ class Truth:
         if self.answered_approvals[goal] > woken:
             yield f"T5 {goal}: {self.answered_approvals[goal]} approvals were answered, {woken} nodes woken"
         yield from self._inputs(goal, events, outputs)
+
+    def unsaid(self, goal: str, node: str, entries: Sequence[str], left: Sequence[str]) -> Iterator[str]:
+        """Each message that was taken in stands in the transcript once, or waits still; the parts of one in their order."""
+        said = [entry["id"] for entry in map(json.loads, entries) if entry["kind"] == "steered"]
+        said += [json.loads(text)["id"] for text in left]
+        for serial in self.steered[goal, node]:
+            mine = [name for name in said if name.rpartition(".")[0] == serial]
+            if mine != [f"{serial}.0", f"{serial}.1"]:
+                yield f"T9 {goal} {node}: of the messages {serial} there are {mine}"
 
     def _answers(self, goal: str, done: set[tuple[str, int]], ended: set[tuple[str, int]]) -> Iterator[str]:
         """One accepted answer, one `node.done`."""

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ from orchestrator.settings import Settings
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from orchestrator.wiring import Chordal
-from simulation import actors, fakes, nodes, plans
+from simulation import actors, fakes, nodes, plans, talks
 from simulation.judge import OPEN, Inspector
 from simulation.scheduler import START_MS, Process, Scheduler, Tally
 from simulation.truth import Truth
@@ -112,6 +112,7 @@ class World(Scheduler):
         parts = Chordal(self.settings, app, self.settings.redis_url or "")
         parts.registry = self.registry
         parts.committer.name = name
+        parts.kinds.agents = partial(talks.Talkers, self, parts)
         if self.quick:  # the worker has run such nodes before: it takes packs, and runs ahead
             for call in ("work", ""):
                 parts.runner.durations.note(call, 0.0)
@@ -198,6 +199,12 @@ class World(Scheduler):
         still = [name for name, task in zip(names, tasks, strict=True) if task.get("state") in OPEN]
         pool = still if still and self.rng.random() < 0.8 else [*names, "n0"]
         return self.rng.choice(pool), self.rng.choice(pool)
+
+    def some_agent(self, goal: str) -> str:
+        """A node of an agent, if the goal has one."""
+        specs = self.store.goals.part(goal, "nodes")
+        found = sorted(name for name, spec in specs.items() if '"kind":"agent"' in spec or '"kind": "agent"' in spec)
+        return self.rng.choice(found) if found else ""
 
     def open_goals(self) -> list[tuple[str, str, list[tuple[str, str]]]]:
         """Goals that have not ended, with what their parked nodes wait for."""

@@ -56,6 +56,7 @@ class Crew:
             patch.setattr(wiring, "CelerySender", lambda _: self.mail)
             wired = wiring.Chordal(Settings(data_dir=folder, **settings), app, store.url)
         wired.registry = self.registry = Registry()
+        self.wired = wired
         self.payloads, self.submitter, self.control = wired.payloads, wired.submitter, wired.control
         self.runner, self.committer = wired.runner, wired.committer
         self.duties, self.reopener = wired.duties, wired.reopener

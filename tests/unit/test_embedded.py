@@ -8,12 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.app import DEFAULT_QUEUE as of_the_app
 from orchestrator.embedded.binary import Server, parse_version
 from orchestrator.embedded.child import exit_reason
 from orchestrator.embedded.errors import DirectoryBusy
 from orchestrator.embedded.layout import Layout
 from orchestrator.embedded.records import Role
-from orchestrator.embedded.roles import MARK_VARIABLE, Fleet, celery_commands, child_environment, restart_delay
+from orchestrator.embedded.roles import (
+    DEFAULT_QUEUE,
+    MARK_VARIABLE,
+    Fleet,
+    celery_commands,
+    child_environment,
+    restart_delay,
+)
 from orchestrator.embedded.valkey import server_command
 from orchestrator.settings import Settings
 
@@ -105,6 +113,14 @@ def test_the_fleet_as_commands() -> None:
     assert "-Q" not in first
     assert beat == "-m celery -A orchestrator beat -l WARNING"
     assert commands[0].environment == {"A": "1", MARK_VARIABLE: "/data/run/w1.ready"}
+
+
+def test_workers_serve_the_queues_of_agents_besides_the_default_one() -> None:
+    commands = celery_commands(
+        Fleet(1, 2, "prefork", llm_workers=1, queues=("slow", "default")), Settings(), LAYOUT, {}
+    )
+    assert [command.argv[command.argv.index("-Q") + 1] for command in commands[:2]] == ["default,slow", "llm"]
+    assert of_the_app == DEFAULT_QUEUE
 
 
 def test_workers_are_stopped_warm_then_cold_then_for_good() -> None:

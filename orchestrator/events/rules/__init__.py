@@ -14,8 +14,10 @@ from orchestrator.events.rules.leases import Leases
 from orchestrator.events.rules.permits import Permits
 from orchestrator.events.rules.rule import Rule
 from orchestrator.events.rules.stops import Stops
+from orchestrator.events.rules.turns import Turns
 
 RULES: Final[tuple[type[Rule], ...]] = (
     OneCommit, OneEnd, Joins, Inputs, Leases, Lanes, Permits, Stops, Commands, OneRun, Attempts, Fence,
+    Turns,
 )  # fmt: skip
 """Every rule, in the order of the invariants."""

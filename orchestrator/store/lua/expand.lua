@@ -18,7 +18,7 @@ if call('HSETNX', task(map), 'items_left', ARGV[5]) == 1 then
 end
 local added = 0
 for at = 8, #ARGV, 10 do
-  if store_node(at) then
+  if store_node(ARGV, at) then
     added = added + 1
     touched[ARGV[at + 7] == '' and 'default' or ARGV[at + 7]] = true
   end

@@ -22,7 +22,7 @@ local fixed = first_fixed(patch)
 if fixed then return { 'changed', fixed, {} } end
 local added = 0
 for at = 6, #ARGV, 10 do
-  if store_node(at) then added = added + 1 end
+  if store_node(ARGV, at) then added = added + 1 end
 end
 count('BLOCKED', added)
 call('HINCRBY', G, 'total', added)

@@ -11,9 +11,10 @@ call('HSET', G, 'state', 'PLANNING', 'building', 'removing') -- hidden from the 
 local page = call('HSCAN', NODES, call('HGET', G, 'remove_cursor') or '0', 'COUNT', tonumber(ARGV[2]))
 for index = 1, #page[2], 2 do
   local node = page[2][index]
-  local record = call('HMGET', task(node), 'lane', 'queue')
+  local record = call('HMGET', task(node), 'lane', 'queue', 'talks')
   if record[1] then call('DEL', G .. ':lane:' .. record[1]) end
   if record[2] then call('DEL', ready_key(record[2])) end
+  if record[3] then call('DEL', T .. ':' .. node .. ':turns', T .. ':' .. node .. ':steer') end
   call('DEL', task(node), lock(node))
 end
 if page[1] ~= '0' then
@@ -21,5 +22,5 @@ if page[1] ~= '0' then
   return 'more'
 end
 call('UNLINK', G, NODES, DEPS, EDGES, OUTPUTS, DEAD, EVENTS, LEASES, TIMERS, PARKED, SIGNALS, DISPATCH, RIPPLE,
-  ready_key('default'), G .. ':children', G .. ':chunks')
+  ready_key('default'), G .. ':children', G .. ':chunks', G .. ':agents')
 return 'removed'

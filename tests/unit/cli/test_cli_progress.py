@@ -12,7 +12,7 @@ from rich.console import Console
 from orchestrator.cli import follow
 from orchestrator.cli.follow import Follower, Parting
 from orchestrator.cli.tally import Tally
-from orchestrator.cli.views import JsonView, PlainView, frame
+from orchestrator.cli.views import JsonView, PlainView, frame, make_view
 from orchestrator.domain.errors import GoalNotFound, RedisNotReachable
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState, NodeState
@@ -200,6 +200,36 @@ def test_following_waits_while_redis_is_away(door: Door, monkeypatch: pytest.Mon
     monkeypatch.setattr(view, "note", note)
     assert Follower(cast(Any, door), Tally("g1"), view).run() is Parting.OVER
     assert "Redis does not answer" in view.notes[0]
+
+
+def test_what_is_looked_at_each_second_may_fail_while_redis_is_away(door: Door) -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(len(looks))
+        follower._ticked -= 2.0
+        if len(looks) == 1:
+            raise RedisNotReachable("away")
+        if len(looks) == 3:
+            door.pages = [make_event(1, "goal.done")]
+
+    follower = Follower(cast(Any, door), Tally("g1"), Recorder(), each_second=look)
+    follower._ticked -= 2.0
+    assert follower.run() is Parting.OVER
+    assert looks[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "tty"])
+def test_what_is_said_once_is_never_left_out(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    view = make_view(form)
+    for text in ("first\x1b[2J", "second"):
+        view.note("Redis does not answer")
+        view.say(text)
+    view.close()
+    said = capsys.readouterr().err
+    assert "first" in said
+    assert "second" in said
+    assert "\x1b[2J" not in said
 
 
 def test_following_gives_up_when_redis_will_not_come_back(door: Door) -> None:

@@ -84,7 +84,7 @@ def test_every_fault_is_reported_at_once_with_its_place() -> None:
     )
     places = {fault.place for fault in found}
     assert places >= {
-        "goal_id", "colour", "priority", "nodes[0].retrys", "nodes[1].kind", "nodes[2]", "nodes[3].join", "nodes[4].id",
+        "goal_id", "colour", "priority", "nodes[0].retrys", "nodes[1]", "nodes[2]", "nodes[3].join", "nodes[4].id",
         "nodes[5].id", "nodes[6].inputs", "nodes[7]", "edges[1].target", "edges[2]", "edges[3]", "edges[4].source",
         "edges[5]",
     }  # fmt: skip
@@ -187,8 +187,22 @@ def test_an_input_comes_from_a_node_that_is_before() -> None:
     assert "no such node" in only(faults_of([wanting])).message
 
 
-def test_kinds_that_cannot_run_yet_are_refused() -> None:
-    assert "cannot run" in only(faults_of([{"id": "a", "kind": "agent"}])).message
+def test_a_node_of_an_agent_names_one() -> None:
+    assert "needs 'agent'" in only(faults_of([{"id": "a", "kind": "agent"}])).message
+    assert read_goal({"nodes": [{"id": "a", "kind": "agent", "agent": "writer"}]}).nodes[0].agent == "writer"
+
+
+@pytest.mark.parametrize("name", ["a.t1.0", "a.r2.0", "a.s1.11"])
+def test_an_id_is_not_that_of_a_node_that_an_agent_may_add(name: str) -> None:
+    agent = {"id": "a", "kind": "agent", "agent": "writer"}
+    assert "tool call of 'a'" in only(faults_of([agent, {"id": name}])).message
+    assert read_goal({"nodes": [{"id": "a"}, {"id": name}]}).nodes
+
+
+def test_two_agents_of_a_goal_have_two_names() -> None:
+    with pytest.raises(InvalidGoal) as caught:
+        read_goal({"nodes": [{"id": "a"}], "agents": [{"name": "x"}, {"name": "y"}, {"name": "x", "role": "z"}]})
+    assert [fault.place for fault in caught.value.faults] == ["agents[2].name"]
 
 
 @pytest.mark.parametrize("inputs", [{}, {"prompt": "a", "messages": []}])

@@ -139,6 +139,17 @@ FAULTS: dict[str, tuple[list[str], tuple[str, ...], Plan | None]] = {
         ("node.claimed a 1", "node.lost a 1", "node.claimed a 2", "node.fenced a 1", "node.waiting a 1"),
         None,
     ),
+    "a turn that is missing": (
+        ["I15 a"],
+        ('node.claimed a 1', 'node.turn a 1 {"turn": 1}', "node.waiting a 1", "node.woken a", "node.claimed a 2",
+         'node.turn a 2 {"turn": 3}'), None,
+    ),
+    "a turn that is there twice": (
+        ["I15 a"], ("node.claimed a 1", 'node.turn a 1 {"turn": 1}', 'node.turn a 1 {"turn": 1}'), None,
+    ),
+    "a turn of a stale worker": (
+        ["I15 a"], ("node.claimed a 1", "node.lost a 1", "node.claimed a 2", 'node.turn a 1 {"turn": 1}'), None,
+    ),
     "items from a stale map": (
         ["I14 a"], ("node.claimed a 1", "node.lost a 1", 'node.expanded a 1 {"items": 2}'), None,
     ),
@@ -153,7 +164,7 @@ def test_a_planted_fault_is_noticed(name: str) -> None:
 
 def test_every_invariant_that_a_history_shows_has_a_planted_fault() -> None:
     planted = {found.split()[0] for expected, _, _ in FAULTS.values() for found in expected}
-    assert planted == {"I1", "I2", "I3", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14"}
+    assert planted == {"I1", "I2", "I3", "I5", "I6", "I7", "I8", "I9", "I11", "I13", "I14", "I15"}
 
 
 def test_a_claim_before_the_start_is_noticed() -> None:

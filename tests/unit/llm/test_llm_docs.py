@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -14,14 +15,16 @@ from orchestrator.llm.errors import LlmError
 from orchestrator.llm.failures import FailureKind
 from orchestrator.llm.profile_file import read_profiles
 from orchestrator.llm.profiles import Account, Kind, LimitsProfile, Model, Price, Profiles, Retry
+from orchestrator.llm.script import ScriptedFailure, Step, read_script
 from support.house import ROOT
 
 PAGE = (ROOT / "docs/reference/llm.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("model", [Profiles, Account, LimitsProfile, Model, Retry, CallInputs])
+@pytest.mark.parametrize("model", [Profiles, Account, LimitsProfile, Model, Retry, CallInputs, Step, ScriptedFailure])
 def test_every_field_is_there(model: type[BaseModel]) -> None:
-    assert [name for name in model.model_fields if f"| `{name}` |" not in PAGE] == []
+    inline = model is ScriptedFailure  # its fields stand in one line
+    assert [name for name in model.model_fields if (f"`{name}`" if inline else f"| `{name}` |") not in PAGE] == []
 
 
 def test_every_part_of_a_price_kind_error_and_class_is_there() -> None:
@@ -36,4 +39,10 @@ def test_every_part_of_a_price_kind_error_and_class_is_there() -> None:
 
 def test_the_file_that_it_shows_is_valid() -> None:
     shown = [text for text in re.findall(r"^```yaml\n(.+?)^```", PAGE, re.MULTILINE | re.DOTALL) if "accounts" in text]
-    assert [read_profiles(parse_yaml(text)).chain("default") for text in shown] == [["small", "tiny"]]
+    assert [read_profiles(parse_yaml(text)).default() for text in shown] == ["default", "any"]
+
+
+def test_the_script_that_it_shows_is_valid(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(# answers.yaml\n.+?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "answers.yaml").write_text(text)
+    assert len(read_script(tmp_path / "answers.yaml")) == 3

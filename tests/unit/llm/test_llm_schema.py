@@ -9,9 +9,9 @@ import pytest
 
 from orchestrator.llm import schema
 from orchestrator.llm.failures import MissingExtra
-from orchestrator.llm.schema import BadSchema, check_schema, read_schema
+from orchestrator.llm.schema import BadSchema, check_schema, read_schema, schema_faults
 
-PERSON = {
+PERSON: dict[str, Any] = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"$ref": "#/$defs/age"}},
     "required": ["name"],
@@ -66,3 +66,39 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     schema._validator.cache_clear()
     with pytest.raises(MissingExtra, match=r"chordal\[llm\]"):
         read_schema({}, {"type": "object"})
+
+
+def test_faults_have_a_place_and_say_what_is_wanted() -> None:
+    shape = {
+        "type": "array",
+        "items": PERSON
+        | {"required": ["name", "age"], "properties": PERSON["properties"] | {"kind": {"enum": ["a", "b"]}}},
+        "$defs": PERSON["$defs"],
+    }
+    assert schema_faults([{"name": "Ann", "age": 1}], shape) == []
+    assert schema_faults({}, shape) == ["the answer: must be of type array"]
+    value = [{}, {"name": 3, "age": -1, "kind": "SECRET"}, {"name": "x", "age": 1, "y": 2}]
+    assert sorted(schema_faults(value, shape)) == [
+        "0: 'name', 'age' missing",
+        "1/age: does not follow the schema's minimum 0",
+        '1/kind: does not follow the schema\'s enum ["a", "b"]',
+        "1/name: must be of type string",
+        "2: there is no field 'y'",
+    ]  # fmt: skip
+    assert len(schema_faults([{}] * 1000, shape)) == 10
+
+
+def test_faults_quote_little_of_the_answer_and_raise_as_the_check_does() -> None:
+    strange = {f"{index}" + "x" * 5000: 1 for index in range(100)}
+    (fault,) = schema_faults({"name": "Ann", **strange}, PERSON)
+    assert len(fault) < 120
+    with pytest.raises(BadSchema):
+        schema_faults(1, {"$ref": "https://example.org/elsewhere"})
+    with pytest.raises(BadSchema):
+        schema_faults(1, {"type": 3})
+    deep: Any = 1
+    for _ in range(sys.getrecursionlimit()):
+        deep = [deep]
+    assert schema_faults(deep, {"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}}) == [
+        "it is too deep for its schema"
+    ]

@@ -7,7 +7,7 @@ local function expect_ahead(at, results, version)
   if goal_state ~= 'RUNNING' or cancelling or goal[5] ~= version then return end
   for index = 1, results do
     if string.sub(ARGV[at + 3], 1, 1) == '+' then ahead[ARGV[at]] = 'expected' end
-    at = at + 7
+    at = at + 8
   end
 end
 

@@ -48,9 +48,10 @@ local function settle_item(map, failed)
   if failed then call('HINCRBY', task(map), 'items_failed', 1) end
   if call('HINCRBY', task(map), 'items_left', -1) > 0 then return end
   if call('HGET', task(map), 'state') == 'WAITING' then
+    local note = call('HGET', PARKED, map)
     call('HDEL', PARKED, map)
     call('ZREM', TIMERS, map)
-    call('HSET', task(map), 'resume', 'items')
+    call('HSET', task(map), 'resume', note and cjson.decode(note).resume or 'items')
     make_ready(map, 'WAITING')
     emit('node.woken', map, '', '', '', '{"by":"items"}')
   end

@@ -24,6 +24,9 @@ local function retry_later(node, failure, delay, attempt, token, worker)
   call('ZADD', TIMERS, int(now + tonumber(delay)), node)
 end
 
+-- What waits until every node that it added has ended: a map, an agent's turn for its tools or for other agents.
+local FOR_ITEMS = { items = true, tools = true, children = true }
+
 -- A park whose cause came first is woken at once: the signal is there, or the last item has ended.
 local function park(node, body, delay, attempt, token, worker)
   local note = cjson.decode(body)
@@ -34,7 +37,7 @@ local function park(node, body, delay, attempt, token, worker)
   local signal = string.match(note.reason, '^signal:(.+)$')
   local sent = signal and call('HGET', SIGNALS, signal)
   if sent then wake(node, note.reason, 'done', sent)
-  elseif note.reason == 'items' and tonumber(call('HGET', task(node), 'items_left') or '0') <= 0 then
-    wake(node, 'items', 'ready', 'items')
+  elseif FOR_ITEMS[note.reason] and tonumber(call('HGET', task(node), 'items_left') or '0') <= 0 then
+    wake(node, 'items', 'ready', note.resume or 'items')
   end
 end

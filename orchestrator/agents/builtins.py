@@ -1,0 +1,17 @@
+"""Functions that every worker knows, for the nodes that plans and workflows are made of."""
+
+from __future__ import annotations
+
+from orchestrator.agents.applying import APPLY, PlanApplier
+from orchestrator.agents.patching import Patching, PlanPatcher
+from orchestrator.agents.review import Reviewer
+from orchestrator.agents.workflow import REVIEW
+from orchestrator.engine.registry import Registry
+from orchestrator.store.store import Store
+
+
+def register(registry: Registry, store: Store, patcher: Patching) -> None:
+    """Let nodes call `chordal:apply_plan` and `chordal:review`."""
+    patching = PlanPatcher(store, patcher)
+    registry.add(PlanApplier(store, patching).apply_plan, APPLY)
+    registry.add(Reviewer(store, patching).review, REVIEW)

@@ -1,0 +1,81 @@
+"""What a node says to a model, and what it makes of the answer: one way for `llm` nodes, another for agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orchestrator.domain.lease import Lease
+from orchestrator.engine.ends import Done, End, Failed
+from orchestrator.engine.upstream import Upstream
+from orchestrator.gate.asked import Asked
+from orchestrator.gate.request import about, output_of, read_inputs, to_request
+from orchestrator.llm.messages import Reply, Request
+from orchestrator.llm.profiles import Profiles
+from orchestrator.llm.schema import check_schema
+from orchestrator.store.records import Claimed
+from orchestrator.store.store import Store
+
+
+class Talk(Protocol):
+    """One call of a node."""
+
+    @property
+    def request(self) -> Request:
+        """What is asked."""
+        ...
+
+    @property
+    def attempt_seconds(self) -> float | None:
+        """Time limit of one attempt, where the account's is not enough."""
+        ...
+
+    def answered(self, reply: Reply, waited_seconds: float, asked: Asked) -> End:
+        """What the node does with the answer."""
+        ...
+
+
+class Speaker(Protocol):
+    """Talks for nodes of one kind."""
+
+    def talk(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> Talk:
+        """The call that a node wants. Raises BadInputs, BadSchema, UnknownModel and what says that it has none."""
+        ...
+
+    def failed(self, claimed: Claimed, spec: Mapping[str, Any], error: Exception, failure: Failed) -> End:
+        """What follows when the call cannot be made or got no answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneCall:
+    """The call of an `llm` node: its answer is the node's output."""
+
+    request: Request
+    attempt_seconds: float | None = None
+
+    def answered(self, reply: Reply, waited_seconds: float, asked: Asked) -> End:  # noqa: ARG002
+        """The node is done."""
+        return Done(output_of(reply), about(reply, waited_seconds))
+
+
+class Caller:
+    """Speaks for `llm` nodes."""
+
+    def __init__(self, store: Store, profiles: Profiles) -> None:
+        self._store = store
+        self._profiles = profiles
+
+    def talk(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> OneCall:  # noqa: ARG002
+        """As the inputs say. Raises BadInputs, BadSchema and UnknownModel."""
+        found = read_inputs(upstream.inputs(spec))
+        if found.response_schema is not None:
+            check_schema(found.response_schema)
+        owner = self._store.goals.field(lease.goal, "owner") or "default"
+        model = found.model or self._profiles.default()
+        return OneCall(to_request(found, model, owner=owner, goal=lease.goal, priority=spec.get("priority", 0)))
+
+    def failed(self, claimed: Claimed, spec: Mapping[str, Any], error: Exception, failure: Failed) -> End:  # noqa: ARG002
+        """The node fails."""
+        return failure

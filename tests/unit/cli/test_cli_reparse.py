@@ -1,0 +1,142 @@
+"""Instructions that change while their goal runs are handed over, and faults in them change nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestrator.agents.instructions import read_instructions
+from orchestrator.agents.planner import planner_of
+from orchestrator.cli.reparse import Watch
+from orchestrator.domain.agent import AgentCard
+from orchestrator.domain.errors import RedisNotReachable
+from support.door import Door, Run
+
+TEXT = "## Agents\n### a\n- Instructions: a.md\n### b\n- Role: planner\n- Goal: g\n### c\n- Goal: other\n"
+
+
+class Desk:
+    """Keeps cards, and what was handed over."""
+
+    def __init__(self, *cards: AgentCard) -> None:
+        self.stored = {card.name: card for card in cards}
+        self.given: list[tuple[str, list[str], str]] = []
+        self.away = False
+
+    def cards(self, goal: str) -> dict[str, AgentCard]:
+        if self.away:
+            raise RedisNotReachable(goal)
+        return self.stored
+
+    def reparse(self, goal: str, cards: list[AgentCard], source: str, removed: list[str]) -> list[str]:
+        self.given.append((goal, [card.name for card in cards], source))
+        changed = [card.name for card in cards if self.stored.get(card.name) != card]
+        self.stored |= {card.name: card for card in cards}
+        return changed + [name for name in removed if self.stored.pop(name, None)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A declaration of two agents of goal g."""
+    (tmp_path / "a.md").write_text("Be kind.")
+    (tmp_path / "INSTRUCTIONS.md").write_text(TEXT)
+    return tmp_path / "INSTRUCTIONS.md"
+
+
+@pytest.fixture
+def desk(path: Path) -> Desk:
+    """The desk of a goal that was made from it."""
+    return Desk(*read_instructions(path).for_goal("g").cards)
+
+
+@pytest.fixture
+def watch(path: Path, desk: Desk) -> Watch:
+    """What looks at it for goal g."""
+    door: Any = SimpleNamespace(agents=desk)
+    return Watch(door, "g", read_instructions(path).for_goal("g"))
+
+
+def test_a_change_of_an_agents_file_is_handed_over_once(path: Path, desk: Desk, watch: Watch) -> None:
+    assert watch.look() == ""
+    (path.parent / "a.md").write_text("Be very kind.")
+    assert watch.look() == "instructions of a changed; they hold from the next turn on"
+    assert watch.look() == ""
+    assert desk.given == [("g", ["a"], f"INSTRUCTIONS.md {read_instructions(path).digest}")]
+    assert desk.stored["a"].instructions == "Be very kind."
+
+
+def test_touching_a_file_or_changing_other_goals_agents_is_no_change(path: Path, desk: Desk, watch: Watch) -> None:
+    path.write_text(TEXT + "- Role: x\n")
+    assert watch.look() == ""
+    assert desk.given == []
+
+
+def test_faults_are_told_once_and_mending_them_is_seen(path: Path, desk: Desk, watch: Watch) -> None:
+    path.write_text(TEXT + "- Nope: 1\n")
+    assert "INSTRUCTIONS.md:9: there is no field 'Nope'" in watch.look()
+    assert watch.look() == ""
+    path.write_text(TEXT + "- Nope: 1\n\n")
+    assert watch.look() == ""
+    (path.parent / "a.md").unlink()
+    assert "there is no such file" in watch.look()
+    assert desk.given == []
+    path.write_text(TEXT.replace("a.md", "new.md"))
+    (path.parent / "new.md").write_text("Be new.")
+    assert "instructions of a changed" in watch.look()
+    (path.parent / "new.md").write_text("Be newer still.")
+    assert "instructions of a changed" in watch.look()
+
+
+def test_a_change_while_the_stack_starts_is_seen(path: Path, desk: Desk, watch: Watch) -> None:
+    (path.parent / "a.md").write_text("Be very kind.")
+    assert "instructions of a changed" in watch.look()
+    assert desk.stored["a"].instructions == "Be very kind."
+
+
+def test_a_file_that_was_missing_is_found_when_it_comes(path: Path, watch: Watch) -> None:
+    path.write_text(TEXT.replace("a.md", "new.md"))
+    assert "there is no such file" in watch.look()
+    (path.parent / "new.md").write_text("Be new.")
+    assert "instructions of a changed" in watch.look()
+
+
+def test_an_agent_that_is_taken_out_is_told(path: Path, desk: Desk, watch: Watch) -> None:
+    path.write_text(TEXT.replace("### b\n", "### d\n"))
+    assert watch.look() == (
+        "instructions of d changed; they hold from the next turn on; b declared no more; their next turns fail"
+    )
+    assert watch.look() == ""
+    assert list(desk.stored) == ["a", "d"]
+
+
+def test_what_redis_did_not_take_is_tried_again(path: Path, desk: Desk, watch: Watch) -> None:
+    (path.parent / "a.md").write_text("Be very kind.")
+    desk.away = True
+    with pytest.raises(RedisNotReachable):
+        watch.look()
+    desk.away = False
+    assert "instructions of a changed" in watch.look()
+
+
+def test_the_agent_that_plans_goes_on_to_know_the_form_of_plans(path: Path, desk: Desk, watch: Watch) -> None:
+    planner = planner_of(desk.stored)
+    desk.stored[planner.name] = planner
+    path.write_text(TEXT.replace("- Role: planner\n", "- Role: planner\n- Instructions: Plan little.\n"))
+    assert "instructions of b changed" in watch.look()
+    assert desk.stored["b"].output_schema == planner.output_schema
+    assert desk.stored["b"].instructions.endswith("Plan little.")
+
+
+def test_the_command(door: Door, chordal: Run, path: Path, desk: Desk) -> None:
+    door.agents = desk  # type: ignore[attr-defined]
+    assert chordal("reparse", "g", str(path)).stdout == "nothing changed\n"
+    (path.parent / "a.md").write_text("Be very kind.")
+    assert chordal("reparse", "g", str(path.parent)).stdout == "changed: a\n"
+    (path.parent / "a.md").write_text("Be kind again.")
+    assert json.loads(chordal("reparse", "g", str(path), "--json").stdout) == {"goal_id": "g", "changed": ["a"]}
+    path.write_text("")
+    assert chordal("reparse", "g", str(path)).exit_code == 2
