@@ -77,7 +77,7 @@ class TaskRead:
         }
 
     def token_of(self, tool_call_id: str) -> str:
-        """The token of a deferred tool call, by the model's id of it. Raises GoalNotFound where there is no such call."""
+        """The token of a deferred tool call, by the model's id of it. Raises NoSuchCall."""
         calls = [call for entry in reversed(self.entries) for call in getattr(entry, "calls", ()) if call.node]
         for call in calls:
             if call.id == tool_call_id:

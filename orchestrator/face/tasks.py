@@ -108,8 +108,8 @@ class Tasks:
     ) -> bool:
         """Give a deferred tool call its result, once; True. By the task and the model's id of the call, or by its `token`.
 
-        With `error` the call fails, and the agent reads that. Raises InactiveTask when the task has ended, and BadToken when
-        no call waits for it: it was completed before, or there was none.
+        With `error` the call fails, and the agent reads that. Raises InactiveTask when the task has ended,
+        NoSuchCall, and BadToken when no call waits for it: it was completed before, or there was none.
         """
         if not token:
             read = self._read(task_id)
