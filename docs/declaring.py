@@ -7,10 +7,11 @@ from typing import Final
 from pydantic import BaseModel
 
 from describe import attribute_docs, bounds, table, type_name
-from orchestrator.agents import instructions_check, instructions_files
-from orchestrator.agents.instructions import NAMES
-from orchestrator.agents.instructions_fields import FRONT_FIELDS, AgentEntry, Options, Spawn
-from orchestrator.agents.instructions_tasks import ID_LENGTH
+from orchestrator.agents.declare import check as instructions_check
+from orchestrator.agents.declare import files as instructions_files
+from orchestrator.agents.declare.fields import FRONT_FIELDS, AgentEntry, Options, Spawn
+from orchestrator.agents.declare.instructions import NAMES
+from orchestrator.agents.declare.tasks import ID_LENGTH
 from orchestrator.domain import document
 
 _LINKS: Final = {

@@ -18,7 +18,7 @@ import agent_pages
 from commands import cli_body
 from declaring import instructions_body
 from describe import attribute_docs, bounds, default_of, table, type_name
-from orchestrator.agents import transcript
+from orchestrator.agents.conversation import transcript
 from orchestrator.domain import agent, dag, states
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.events import EventType
@@ -144,14 +144,14 @@ def agents_page() -> str:
         transcript.Answered, transcript.Called, transcript.Results, transcript.Result, transcript.Steered, transcript.Told,
     )]  # fmt: skip
     return page(
-        "orchestrator/domain/agent.py and orchestrator/agents/transcript.py",
+        "orchestrator/domain/agent.py and orchestrator/agents/conversation/transcript.py",
         agent_pages.INTRO, *cards, kit, agent_pages.KIT, agent_pages.PLAIN, kinds, agent_pages.ENTRIES, *entries,
     )  # fmt: skip
 
 
 def instructions_page() -> str:
     """docs/reference/instructions.md."""
-    return page("docs/declaring.py and orchestrator/agents/instructions_fields.py", *instructions_body())
+    return page("docs/declaring.py and orchestrator/agents/declare/fields.py", *instructions_body())
 
 
 def model_section(model: type[BaseModel], heading: str) -> str:

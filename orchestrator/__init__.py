@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.agents.agent import Agent as Agent
-    from orchestrator.agents.tools import ToolContext as ToolContext
-    from orchestrator.agents.tools import task_tool as task_tool
-    from orchestrator.agents.tools import tool as tool
+    from orchestrator.agents.tools.toolbox import ToolContext as ToolContext
+    from orchestrator.agents.tools.toolbox import task_tool as task_tool
+    from orchestrator.agents.tools.toolbox import tool as tool
     from orchestrator.api import Handle as Handle
     from orchestrator.api import submit as submit
     from orchestrator.app import app as celery
@@ -50,7 +50,7 @@ _HOMES = {
     "ObservabilityConfig": "orchestrator.face.config",
     "Orchestrator": "orchestrator.face.orchestrator",
     "TaskTTLConfig": "orchestrator.face.config",
-    "ToolContext": "orchestrator.agents.tools",
+    "ToolContext": "orchestrator.agents.tools.toolbox",
     "attach": "orchestrator.backend",
     "connect": "orchestrator.wiring",
     "create_task": "orchestrator.face.task",
@@ -58,9 +58,9 @@ _HOMES = {
     "from_canvas": "orchestrator.compile.canvas",
     "node": "orchestrator.engine.registry",
     "submit": "orchestrator.api",
-    "task_tool": "orchestrator.agents.tools",
+    "task_tool": "orchestrator.agents.tools.toolbox",
     "to_canvas": "orchestrator.compile.canvas",
-    "tool": "orchestrator.agents.tools",
+    "tool": "orchestrator.agents.tools.toolbox",
 }
 
 __all__ = [

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.agents.tools import TOOLS, Toolbox
+from orchestrator.agents.tools.toolbox import TOOLS, Toolbox
 from orchestrator.domain.agent import AgentCard, AgentLimits
 from orchestrator.domain.dag import NodeKind
 from orchestrator.domain.errors import ChordalError
 from orchestrator.llm.schema import strict_schema
 
 if TYPE_CHECKING:  # running inline needs the client of models, declaring an agent does not
-    from orchestrator.agents.inline import InlineOutput
+    from orchestrator.agents.inline.run import InlineOutput
 
 MOMENTS: Final = ("on_start", "on_turn", "on_done", "on_failed", "on_cancelled")
 Moment = Literal["on_start", "on_turn", "on_done", "on_failed", "on_cancelled"]
@@ -128,8 +128,8 @@ class Agent:
         return made | fields
 
     def run_inline(self, task: Any, **options: Any) -> InlineOutput:
-        """Do a task in this thread, without Redis: for unit tests. See `orchestrator.agents.inline.run_inline`."""
-        from orchestrator.agents.inline import run_inline
+        """Do a task in this thread, without Redis: for unit tests. See `orchestrator.agents.inline.run.run_inline`."""
+        from orchestrator.agents.inline.run import run_inline
 
         return run_inline(self, task, **options)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.agents.applying import APPLY, PlanApplier
-from orchestrator.agents.patching import Patching, PlanPatcher
-from orchestrator.agents.review import Reviewer
-from orchestrator.agents.workflow import REVIEW
+from orchestrator.agents.plan.applying import APPLY, PlanApplier
+from orchestrator.agents.plan.patching import Patching, PlanPatcher
+from orchestrator.agents.plan.review import Reviewer
+from orchestrator.agents.plan.workflow import REVIEW
 from orchestrator.engine.registry import Registry
 from orchestrator.store.store import Store
 

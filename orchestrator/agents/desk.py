@@ -7,11 +7,11 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from orchestrator.agents.keeping import Keeping
-from orchestrator.agents.patching import Patching
-from orchestrator.agents.standing import Standings
-from orchestrator.agents.tool_rows import deferred_signal
-from orchestrator.agents.transcript import Steered
+from orchestrator.agents.conversation.transcript import Steered
+from orchestrator.agents.plan.patching import Patching
+from orchestrator.agents.tools.rows import deferred_signal
+from orchestrator.agents.turns.keeping import Keeping
+from orchestrator.agents.turns.standing import Standings
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
 from orchestrator.engine.dispatch import Sender, Slots
@@ -126,13 +126,13 @@ class AgentDesk:
 
         With `approve` a person looks at the change first. Raises GoalNotFound, IllegalTransition, NoPlanner.
         """
-        from orchestrator.agents.replan import replan
+        from orchestrator.agents.plan.replan import replan
 
         return replan(self._store, self._payloads, self._patcher, goal, reason, approve=approve)
 
     def accept_plan(self, goal: str, node: str, plan: Any) -> None:
         """Let an edited plan through with which somebody answers an approval. Raises BadPlan with every fault, NotAPlan."""
-        from orchestrator.agents.applying import accept_answer
+        from orchestrator.agents.plan.applying import accept_answer
 
         accept_answer(self._store, goal, node, plan)
 

@@ -13,11 +13,11 @@ from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     from orchestrator.agents.desk import AgentDesk
-    from orchestrator.agents.nodes import AgentNodes
-    from orchestrator.agents.patching import Patching
-    from orchestrator.agents.reassign import Reassigner
-    from orchestrator.agents.standing import Standings
-    from orchestrator.agents.tool_nodes import ToolRunner
+    from orchestrator.agents.plan.patching import Patching
+    from orchestrator.agents.plan.reassign import Reassigner
+    from orchestrator.agents.tools.nodes import ToolRunner
+    from orchestrator.agents.turns.nodes import AgentNodes
+    from orchestrator.agents.turns.standing import Standings
     from orchestrator.engine.ends import End
     from orchestrator.engine.registry import Registry
     from orchestrator.engine.upstream import Upstream
@@ -48,10 +48,10 @@ class AgentParts:
     def standings(self) -> Standings:
         """Where nodes of agents stand."""
         from orchestrator.agents.agent import AGENTS
-        from orchestrator.agents.judges import ruling
-        from orchestrator.agents.keeping import Keeping
-        from orchestrator.agents.standing import Standings
-        from orchestrator.agents.tools import TOOLS, kit_of
+        from orchestrator.agents.plan.judges import ruling
+        from orchestrator.agents.tools.toolbox import TOOLS, kit_of
+        from orchestrator.agents.turns.keeping import Keeping
+        from orchestrator.agents.turns.standing import Standings
 
         def declared(name: str) -> Any:
             found = AGENTS.find(name)
@@ -66,10 +66,10 @@ class AgentParts:
     def nodes(self) -> AgentNodes:
         """Takes turns."""
         from orchestrator.agents.agent import AGENTS
-        from orchestrator.agents.keeping import Keeping
-        from orchestrator.agents.memory import Memory
-        from orchestrator.agents.nodes import AgentNodes
-        from orchestrator.agents.recover import Recovering
+        from orchestrator.agents.turns.keeping import Keeping
+        from orchestrator.agents.turns.memory import Memory
+        from orchestrator.agents.turns.nodes import AgentNodes
+        from orchestrator.agents.turns.recover import Recovering
 
         return AgentNodes(
             self.store,
@@ -89,15 +89,15 @@ class AgentParts:
     @cached_property
     def tools(self) -> ToolRunner:
         """Carries out tool calls."""
-        from orchestrator.agents.tool_nodes import ToolRunner
-        from orchestrator.agents.tools import TOOLS
+        from orchestrator.agents.tools.nodes import ToolRunner
+        from orchestrator.agents.tools.toolbox import TOOLS
 
         return ToolRunner(TOOLS)
 
     @cached_property
     def reassigner(self) -> Reassigner:
         """Hands nodes on whose agents are not there."""
-        from orchestrator.agents.reassign import Reassigner
+        from orchestrator.agents.plan.reassign import Reassigner
 
         return Reassigner(self.store, self.sender, self.slots)
 

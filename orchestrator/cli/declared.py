@@ -12,7 +12,7 @@ import click
 from orchestrator.domain.errors import Fault, InvalidGoal
 
 if TYPE_CHECKING:
-    from orchestrator.agents.instructions import Declaration
+    from orchestrator.agents.declare.instructions import Declaration
 
 PROFILES: Final = "llm.yaml"
 """The file of profiles that is used where it stands beside the declaration and no other one is set."""
@@ -55,7 +55,7 @@ def take_wish(options: dict[str, Any]) -> Wish:
 
 def declaration_at(place: Path) -> Declaration | None:
     """The declaration that a path means: the file itself, or the one of a folder. Raises InvalidInstructions."""
-    from orchestrator.agents.instructions import find_instructions, read_instructions
+    from orchestrator.agents.declare.instructions import find_instructions, read_instructions
 
     file = find_instructions(place) if place.is_dir() else place if is_declaration(place) else None
     return read_instructions(file) if file else None
@@ -96,7 +96,7 @@ def document(declaration: Declaration, dag: Any | None, wish: Wish) -> Any:
     if dag is not None:
         made = merged(declaration, dag)
     elif declaration.tasks:
-        from orchestrator.agents.instructions import tasks_goal
+        from orchestrator.agents.declare.instructions import tasks_goal
 
         made = tasks_goal(declaration)
     else:
@@ -124,7 +124,7 @@ def merged(declaration: Declaration, dag: Any) -> Any:
 
 
 def _planned(declaration: Declaration, wish: Wish) -> dict[str, Any]:
-    from orchestrator.agents.planner import planning_goal
+    from orchestrator.agents.plan.planner import planning_goal
 
     text = wish.text or declaration.wanted or declaration.title
     if not text.strip():
@@ -140,7 +140,7 @@ def _wants_workflow(declaration: Declaration, wish: Wish) -> bool:
 
 
 def _with_workflow(made: Any, declaration: Declaration) -> Any:
-    from orchestrator.agents import workflow
+    from orchestrator.agents.plan import workflow
 
     cards = {card.name: card for card in declaration.cards}
     if faults := workflow.faults(cards):

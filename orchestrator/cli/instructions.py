@@ -13,7 +13,7 @@ from orchestrator.cli.context import Command, connection_options, example, json_
 from orchestrator.cli.groups import LazyGroup, Sections
 
 if TYPE_CHECKING:
-    from orchestrator.agents.instructions import Declaration
+    from orchestrator.agents.declare.instructions import Declaration
 
 SECTIONS: Final[Sections] = {"Commands": {"create": "instructions:create", "check": "instructions:check"}}
 
@@ -49,7 +49,7 @@ def create(name: str, path: Path, as_json: bool) -> None:
 
     Nothing is ever overwritten.
     """
-    from orchestrator.agents.instructions_template import template
+    from orchestrator.agents.declare.template import template
 
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
         raise click.BadParameter(
@@ -110,7 +110,7 @@ def _show(declaration: Declaration) -> None:
 
 def read_declaration(path: str) -> Declaration:
     """The declaration at a path. Raises InvalidInstructions, or a click error where a folder has none."""
-    from orchestrator.agents.instructions import NAMES, find_instructions, read_instructions
+    from orchestrator.agents.declare.instructions import NAMES, find_instructions, read_instructions
 
     place = Path(path)
     file = find_instructions(place) if place.is_dir() else place

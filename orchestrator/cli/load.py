@@ -21,7 +21,7 @@ from orchestrator.domain.limits import DEFAULT_LIMITS
 from orchestrator.domain.validate import read_goal
 
 if TYPE_CHECKING:
-    from orchestrator.agents.instructions import Declaration
+    from orchestrator.agents.declare.instructions import Declaration
 
 NAMES: Final = ("goal.json", "goal.yaml", "goal.yml", "goal.py")
 

@@ -42,7 +42,7 @@ def plan(path: str, form: str, as_json: bool, out: Path | None, llm: bool, value
     source = read_source(path, values, take_wish(wish))
     goal, form = source.goal, "json" if as_json else form
     if llm:
-        from orchestrator.agents.plan_text import plan_text
+        from orchestrator.agents.plan.text import plan_text
         from orchestrator.cli.plan_llm import as_goal, planned
 
         made = planned(source)

@@ -11,7 +11,7 @@ from orchestrator.domain.dag import Goal
 from orchestrator.domain.states import GoalState
 
 if TYPE_CHECKING:
-    from orchestrator.agents.proposal import Proposal
+    from orchestrator.agents.plan.proposal import Proposal
     from orchestrator.cli.load import Source
 
 OURS = "plan"
@@ -25,7 +25,7 @@ def planned(source: Source, timeout_seconds: float | None = None) -> Proposal:
     """
     from dataclasses import replace
 
-    from orchestrator.agents.planner import plan_of
+    from orchestrator.agents.plan.planner import plan_of
     from orchestrator.cli.follow import Follower, Parting, epilogue
     from orchestrator.cli.ground import Shape, ground
     from orchestrator.cli.tally import Tally
@@ -52,8 +52,8 @@ def planned(source: Source, timeout_seconds: float | None = None) -> Proposal:
 
 def as_goal(source: Source, plan: Proposal) -> Goal:
     """The plan as a goal, with the workflow where it is asked for: to draw it."""
-    from orchestrator.agents.judges import Terms, expanded
-    from orchestrator.agents.scene import workers
+    from orchestrator.agents.plan.judges import Terms, expanded
+    from orchestrator.agents.plan.scene import workers
     from orchestrator.domain.validate import read_goal
 
     metadata = next(node.metadata for node in source.goal.nodes if node.id == OURS)

@@ -11,7 +11,7 @@ from orchestrator.cli import output
 from orchestrator.cli.context import Command, Id, again, client, connection_options, example, goal_argument, json_option
 
 if TYPE_CHECKING:
-    from orchestrator.agents.waiting import WaitingPlan
+    from orchestrator.agents.plan.waiting import WaitingPlan
     from orchestrator.wiring import Chordal
 
 
@@ -66,8 +66,8 @@ def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str
 
     Raises BadPlan with every fault, and a click error where the file is no YAML.
     """
-    from orchestrator.agents.plan_form import read
-    from orchestrator.agents.plan_text import plan_diff, read_plan
+    from orchestrator.agents.plan.form import read
+    from orchestrator.agents.plan.text import plan_diff, read_plan
     from orchestrator.domain.errors import InvalidGoal
 
     try:
@@ -85,13 +85,13 @@ def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str
 
 
 def _plans(door: Chordal, goal: str) -> list[WaitingPlan]:
-    from orchestrator.agents.waiting import plans_of
+    from orchestrator.agents.plan.waiting import plans_of
 
     return plans_of(door.store, door.payloads, goal)
 
 
 def _text(one: WaitingPlan) -> str:
-    from orchestrator.agents.plan_text import plan_text
+    from orchestrator.agents.plan.text import plan_text
 
     return output.safe(plan_text(one.plan))
 

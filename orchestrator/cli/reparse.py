@@ -11,7 +11,7 @@ from orchestrator.cli import output
 from orchestrator.cli.context import Command, client, connection_options, example, goal_argument, json_option
 
 if TYPE_CHECKING:
-    from orchestrator.agents.instructions import Declaration
+    from orchestrator.agents.declare.instructions import Declaration
     from orchestrator.domain.agent import AgentCard
     from orchestrator.wiring import Chordal
 
@@ -34,7 +34,7 @@ class Watch:
         A declaration with faults changes nothing, and its faults are told once. Raises RedisNotReachable; then the next
         look tries again.
         """
-        from orchestrator.agents.instructions import InvalidInstructions, read_instructions
+        from orchestrator.agents.declare.instructions import InvalidInstructions, read_instructions
 
         seen = stamps(self._declaration)
         if seen == self._stamps and not self._faults:  # with faults, the file that mends them may be one not named yet
@@ -90,8 +90,8 @@ def removed(old: Declaration, new: Declaration) -> set[str]:
 
 def _planning(card: AgentCard, stored: Mapping[str, AgentCard]) -> AgentCard:
     """The agent that made the goal's plan goes on to know the form of plans, which no declaration says."""
-    from orchestrator.agents.planner import planner_of
-    from orchestrator.agents.scene import PLANNERS
+    from orchestrator.agents.plan.planner import planner_of
+    from orchestrator.agents.plan.scene import PLANNERS
 
     plans = card.name in stored and stored[card.name].output_schema and card.output_schema is None
     return planner_of({card.name: card}) if plans and card.resolved_role in PLANNERS else card

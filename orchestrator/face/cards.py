@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from orchestrator.agents.agent import AGENTS
-from orchestrator.agents.tools import TOOLS
+from orchestrator.agents.tools.toolbox import TOOLS
 from orchestrator.domain.agent import AgentCard
 
 AGENT_TOOL: Final = "agent:"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from orchestrator.agents.transcript import Answered, Entry, Results, Steered
+from orchestrator.agents.conversation.transcript import Answered, Entry, Results, Steered
 
 
 def messages_of(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:

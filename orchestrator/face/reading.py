@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.agents.transcript import Entry, of_text, turns, waiting
+from orchestrator.agents.conversation.transcript import Entry, of_text, turns, waiting
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.dag import NodeKind
 from orchestrator.domain.errors import GoalNotFound

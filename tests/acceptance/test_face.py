@@ -26,7 +26,7 @@ from support.tool_model import Heard, calls, hangs, tool_model
 
 Start = Callable[..., Fleet]
 TOOLS = """
-from orchestrator.agents.tools import tool
+from orchestrator.agents.tools.toolbox import tool
 
 @tool
 def face_add(a: int, b: int) -> int:

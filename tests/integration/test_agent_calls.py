@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.agents.desk import BadToken
-from orchestrator.agents.tools import tool
+from orchestrator.agents.tools.toolbox import tool
 from orchestrator.domain.errors import InvalidGoal
 from orchestrator.events.check import check_goal
 from orchestrator.llm.scripted import Step

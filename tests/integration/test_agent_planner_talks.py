@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.agents import builtins
-from orchestrator.agents.planner import planning_goal
+from orchestrator.agents.plan.planner import planning_goal
 from orchestrator.domain.agent import AgentCard, AgentLimits
 from orchestrator.events.check import check_goal
 from orchestrator.llm.messages import Speaker

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.agents import builtins
-from orchestrator.agents.applying import BadPlan, NotAPlan, accept_answer
+from orchestrator.agents.plan.applying import BadPlan, NotAPlan, accept_answer
 from orchestrator.engine.context import running
 from support.crew import Crew
 from support.planning import CrashAfter, Stage, node, plan
@@ -98,7 +98,7 @@ def test_a_goal_without_a_plan_is_not_complete(stage: Stage) -> None:
 
 
 def test_two_goals_may_plan_nodes_of_the_same_names(stage: Stage) -> None:
-    from orchestrator.agents.planner import planning_goal
+    from orchestrator.agents.plan.planner import planning_goal
 
     stage.planned(node("a"), node("b", "a"))
     stage.answer("a", "done")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.reassign import Reassigner
+from orchestrator.agents.plan.reassign import Reassigner
 from orchestrator.domain.agent import AgentCard
 from orchestrator.engine.dispatch import Slots
 from orchestrator.store.records import Reassigned

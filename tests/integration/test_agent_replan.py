@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator.agents.replan import NoPlanner, replan
+from orchestrator.agents.plan.replan import NoPlanner, replan
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition
 from support.crew import Crew
 from support.planning import Stage, node, plan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.tools import TOOLS, ToolContext, tool
+from orchestrator.agents.tools.toolbox import TOOLS, ToolContext, tool
 from orchestrator.domain.agent import AgentCard
 from orchestrator.engine.context import current
 from support.crew import Crew

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.agents.instructions import Declaration, InvalidInstructions, read_instructions, tasks_goal
+from orchestrator.agents.declare.instructions import Declaration, InvalidInstructions, read_instructions, tasks_goal
 from orchestrator.domain.validate import read_goal
 
 WORDS = (

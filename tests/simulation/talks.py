@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.agents.names import child_name
-from orchestrator.agents.transcript import (
+from orchestrator.agents.conversation.transcript import (
     Answered,
     Called,
     Entry,
@@ -19,6 +18,7 @@ from orchestrator.agents.transcript import (
     turns,
     waiting,
 )
+from orchestrator.agents.names import child_name
 from orchestrator.engine.ends import Done, End, Failed, Parked, Turn
 from orchestrator.engine.upstream import Upstream
 from orchestrator.store.records import Claimed, NodeRow

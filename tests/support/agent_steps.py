@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.agents.agent import AGENTS
 from orchestrator.agents.desk import AgentDesk
-from orchestrator.agents.tools import TOOLS, ToolContext, tool
+from orchestrator.agents.tools.toolbox import TOOLS, ToolContext, tool
 from orchestrator.llm.scripted import Scripted, Step
 from orchestrator.store.store import Store
 from support.calls import Calls

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.agents import builtins
-from orchestrator.agents.planner import planning_goal
+from orchestrator.agents.plan.planner import planning_goal
 from orchestrator.domain.agent import AgentCard
 from orchestrator.store.records import Outcome, Result, Verdict
 from support.crew import Crew

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.agents.conversation import AskAgain, CallTools, Finished, GivenUp, after
-from orchestrator.agents.transcript import Answered, Called, Entry, Result, Results
+from orchestrator.agents.conversation.decide import AskAgain, CallTools, Finished, GivenUp, after
+from orchestrator.agents.conversation.transcript import Answered, Called, Entry, Result, Results
 from orchestrator.domain.agent import AgentCard, AgentLimits, Kit, ToolCard, ToolKind
 from orchestrator.llm.messages import Reply, ToolCall, Usage
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from orchestrator.agents.agent import Agent, AgentEvent, Agents, BadAgent
-from orchestrator.agents.tools import Toolbox, tool
+from orchestrator.agents.tools.toolbox import Toolbox, tool
 from orchestrator.domain.agent import AgentCard, AgentLimits
 from orchestrator.domain.validate import read_goal
 

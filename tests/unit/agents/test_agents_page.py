@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.agents.agent import AGENTS
-from orchestrator.agents.tools import TOOLS
+from orchestrator.agents.tools.toolbox import TOOLS
 from orchestrator.domain.validate import read_goal
 from support.house import ROOT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.conversation import (
+from orchestrator.agents.conversation.decide import (
     AskAgain,
     CallTools,
     Finished,
@@ -19,7 +19,7 @@ from orchestrator.agents.conversation import (
     request,
     results_of,
 )
-from orchestrator.agents.transcript import Answered, Entry, Result, Results, Steered, Told
+from orchestrator.agents.conversation.transcript import Answered, Entry, Result, Results, Steered, Told
 from orchestrator.llm.messages import Speaker, Usage
 from support.talks import ANSWER_SCHEMA, LOOK, call, card, follow, kit, reply, round_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.conversation import AskAgain, CallTools, results_of
-from orchestrator.agents.transcript import Answered, Results
+from orchestrator.agents.conversation.decide import AskAgain, CallTools, results_of
+from orchestrator.agents.conversation.transcript import Answered, Results
 from orchestrator.llm.messages import ToolCall
 from support.talks import HELPER, LOOK, START_GOAL, call, follow, kit, reply, round_of
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.agents.conversation import (
+from orchestrator.agents.conversation.decide import (
     AskAgain,
     CallTools,
     Finished,
@@ -18,7 +18,7 @@ from orchestrator.agents.conversation import (
     request,
     results_of,
 )
-from orchestrator.agents.transcript import Answered, Entry, Result, Results, Told, as_text, of_text, turns
+from orchestrator.agents.conversation.transcript import Answered, Entry, Result, Results, Told, as_text, of_text, turns
 from orchestrator.llm.messages import Message, Reply, Speaker, ToolCall
 from support.talks import ANSWER_SCHEMA, HELPER, LOOK, START_GOAL, card, kit, reply
 

@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from orchestrator.agents.agent import Agent, AgentEvent, Agents
-from orchestrator.agents.inline import AgentGaveUp, NotInline
-from orchestrator.agents.tools import Toolbox, ToolContext, tool
-from orchestrator.agents.transcript import Answered, Results
+from orchestrator.agents.conversation.transcript import Answered, Results
+from orchestrator.agents.inline.run import AgentGaveUp, NotInline
+from orchestrator.agents.tools.toolbox import Toolbox, ToolContext, tool
 from orchestrator.engine.context import current
 from orchestrator.llm.failures import LlmCancelled, LlmRefused
 from orchestrator.llm.messages import Speaker, ToolCall

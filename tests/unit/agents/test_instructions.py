@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.agents.instructions import Declaration, InvalidInstructions, find_instructions, read_instructions
-from orchestrator.agents.instructions_fields import cadence_seconds
+from orchestrator.agents.declare.fields import cadence_seconds
+from orchestrator.agents.declare.instructions import (
+    Declaration,
+    InvalidInstructions,
+    find_instructions,
+    read_instructions,
+)
 
 MARKDOWN = """# Build the thing
 

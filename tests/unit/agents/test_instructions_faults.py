@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.agents.instructions import InvalidInstructions, read_instructions
+from orchestrator.agents.declare.instructions import InvalidInstructions, read_instructions
 
 
 def faults(folder: Path, text: str, name: str = "INSTRUCTIONS.md") -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents import instructions_files
-from orchestrator.agents.instructions import InvalidInstructions, read_instructions
-from orchestrator.agents.instructions_files import DOCUMENT_BYTES, FILE_BYTES, MISSING, Folder, Refused
+from orchestrator.agents.declare import files as instructions_files
+from orchestrator.agents.declare.files import DOCUMENT_BYTES, FILE_BYTES, MISSING, Folder, Refused
+from orchestrator.agents.declare.instructions import InvalidInstructions, read_instructions
 
 
 @pytest.fixture

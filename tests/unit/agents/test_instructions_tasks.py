@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.agents.instructions import read_instructions, tasks_goal
-from orchestrator.agents.instructions_tasks import open_tasks
+from orchestrator.agents.declare.instructions import read_instructions, tasks_goal
+from orchestrator.agents.declare.tasks import open_tasks
 from orchestrator.domain.validate import read_goal
 
 TEXT = """# T

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orchestrator.agents.opening import Opening, opening
+from orchestrator.agents.conversation.opening import Opening, opening
 from orchestrator.domain.agent import AgentCard, AgentLimits
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.planner import DEFAULT_INSTRUCTIONS, plan_of, planner_of, planning_goal
+from orchestrator.agents.plan.planner import DEFAULT_INSTRUCTIONS, plan_of, planner_of, planning_goal
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import InvalidGoal
 from orchestrator.domain.validate import read_goal

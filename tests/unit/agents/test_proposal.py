@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.agents.judges import Terms, check_plan, judge_plan
-from orchestrator.agents.plan_form import read, schema
-from orchestrator.agents.plan_text import plan_diff, plan_text, read_plan
-from orchestrator.agents.proposal import MOST_NODES, Proposal, Revision, Scene, faults, to_nodes
-from orchestrator.agents.recovery import RecoveryDecision
-from orchestrator.agents.verdict import Review
+from orchestrator.agents.plan.form import read, schema
+from orchestrator.agents.plan.judges import Terms, check_plan, judge_plan
+from orchestrator.agents.plan.proposal import MOST_NODES, Proposal, Revision, Scene, faults, to_nodes
+from orchestrator.agents.plan.recovery import RecoveryDecision
+from orchestrator.agents.plan.text import plan_diff, plan_text, read_plan
+from orchestrator.agents.plan.verdict import Review
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.validate import read_goal
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.recovery import Action, Help, decide, read_decision, recovery_task
+from orchestrator.agents.plan.recovery import Action, Help, decide, read_decision, recovery_task
 from orchestrator.domain.agent import AgentCard, AgentLimits
 
 

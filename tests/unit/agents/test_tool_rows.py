@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.conversation import Accepted
-from orchestrator.agents.kits import TASK_PARAMETERS
-from orchestrator.agents.tool_nodes import ToolRunner, deferred_signal, result_of, tool_row
-from orchestrator.agents.tools import Toolbox, ToolContext, tool
-from orchestrator.agents.transcript import Called
+from orchestrator.agents.conversation.decide import Accepted
+from orchestrator.agents.conversation.transcript import Called
+from orchestrator.agents.tools.kits import TASK_PARAMETERS
+from orchestrator.agents.tools.nodes import ToolRunner, deferred_signal, result_of, tool_row
+from orchestrator.agents.tools.toolbox import Toolbox, ToolContext, tool
 from orchestrator.domain.agent import AgentCard, AgentLimits, ToolCard, ToolKind
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Failed, Parked

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from orchestrator.agents.tools import (
+from orchestrator.agents.tools.toolbox import (
     BadArguments,
     BadTool,
     Toolbox,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.agents.conversation import Opening, request
-from orchestrator.agents.transcript import Answered, Called, Entry, Result, Results, Steered, Told
-from orchestrator.agents.trimming import Trimmed
+from orchestrator.agents.conversation.decide import Opening, request
+from orchestrator.agents.conversation.transcript import Answered, Called, Entry, Result, Results, Steered, Told
+from orchestrator.agents.conversation.trimming import Trimmed
 from orchestrator.llm.messages import Request, Speaker
 from orchestrator.llm.tokens import count_request, count_text
 from support.talks import card, kit, round_of

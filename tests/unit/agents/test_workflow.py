@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents import review, workflow
-from orchestrator.agents.verdict import read_review
+from orchestrator.agents.plan import review, workflow
+from orchestrator.agents.plan.verdict import read_review
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import NodeFailed
 from orchestrator.domain.validate import read_goal

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from orchestrator.agents.instructions import InvalidInstructions
+from orchestrator.agents.declare.instructions import InvalidInstructions
 from orchestrator.cli import ground
 from orchestrator.cli.declared import Wish
 from orchestrator.cli.ground import agent_queues, calls_models

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.agents.instructions import read_instructions
-from orchestrator.agents.planner import planner_of
+from orchestrator.agents.declare.instructions import read_instructions
+from orchestrator.agents.plan.planner import planner_of
 from orchestrator.cli.reparse import Watch
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import RedisNotReachable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator.agents.instructions import find_instructions, read_instructions
-from orchestrator.agents.judges import judge_plan
+from orchestrator.agents.declare.instructions import find_instructions, read_instructions
+from orchestrator.agents.plan.judges import judge_plan
 from orchestrator.cli.load import read_source
 from orchestrator.domain.document import parse_yaml
 from orchestrator.llm.profile_file import load_profiles

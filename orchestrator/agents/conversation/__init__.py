@@ -1,0 +1,1 @@
+"""What a model is told and what follows from its answer. Pure: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Agents declared in files: INSTRUCTIONS in its forms."""
