@@ -21,10 +21,11 @@ PLAIN: Final = """## How a turn goes
    `<node>.t<turn>.<call>`, which run at the same time. The agent's node waits for all of them, however they end.
 4. An answer that cannot be used is given back with its faults, at most `repairs` times in a row: an output against the
    schema, no text at all, one that was cut off, or calls of which none was accepted. Then the node's turns are over and it
-   fails, with the last faults as its error.
+   fails, with the last faults as its error. An accepted answer or call begins the count anew, and so does a message.
 
 The last of `max_turns` offers no tools and says that the final answer is due. Repairs of that answer go beyond `max_turns`,
-so a node costs at most `max_turns + repairs` answers an attempt.
+so a node costs at most `max_turns + repairs` answers an attempt, and as many repairs again for each time that messages
+come after that.
 
 ## What of a model's answer is accepted
 
@@ -52,8 +53,15 @@ The conversation is trimmed to `context_tokens`, or to what fits into the model 
 2. Then the oldest answers go, each with its results and everything that was said before the next answer. A line says that
    they are gone.
 
-The opening and the last turn always stay. What was left out stands in the event `node.turn` as `trimmed`: results, entries,
-tokens before and after. The transcript keeps everything.
+3. Then the last turn itself is cut, step by step until it fits: the results of its tools; messages and what the model was
+   told; the arguments of its calls, which become `{}`, the longest first; its text. Results, and then messages, are cut to
+   the same length each: the beginning stays, and `[cut: N bytes]` follows, or `[removed: N bytes]` stands alone. A message
+   is not cut below 64 tokens while there is an older one: the oldest go first, for `[removed: N messages]`.
+4. Where not even the calls with notes of their results fit, a line says that they are gone.
+
+Every call that stays has its result behind it, and the opening always stays: a call is too long for its model only where
+the opening is. What was left out stands in the event `node.turn` as `trimmed`: results that were cut or replaced, entries
+that were left out or cut, tokens before and after. The transcript keeps everything.
 
 ## What a node gives
 
@@ -62,8 +70,8 @@ tokens before and after. The transcript keeps everything.
  "usage": {"input_tokens": 812, "output_tokens": 96}, "micro_usd": 240}
 ```
 
-`micro_usd` is null where one turn had no known price. The schema of an `output_type` is what durable runs check; validators
-of the Python model run in `run_inline` only.
+`micro_usd` is null where one turn had no known price. Of an `output_type` the schema is checked, in durable runs and in
+`run_inline`; what validators in Python refuse is neither given back to the model nor kept from being stored.
 
 ## What calling a tool means"""
 

@@ -197,7 +197,7 @@ class Chordal:
     @cached_property
     def patcher(self) -> Patcher:
         """Changes plans."""
-        return Patcher(self.store, self.payloads, self.sender, self.slots)
+        return Patcher(self.store, self.payloads, self.sender, self.slots, self.control.cancel)
 
     @cached_property
     def duties(self) -> Duties:

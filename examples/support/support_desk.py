@@ -92,7 +92,7 @@ async def demo(orchestrator: Orchestrator, question: str) -> dict[str, Any]:
     async for update in orchestrator.subscribe_to_updates(task_ids=[task.id], after="0", until_ended=True):
         print(f"{update['timestamp'][11:23]}  {update['event_type']:38} {update['node'] or ''}", flush=True)
         waits_for = (update["data"] or {}).get("reason", "") if update["event"] == "node.waiting" else ""
-        if waits_for == "signal:deferred":
+        if waits_for == "deferred":
             said = {"role": "user", "content": "The customer says a voucher would do as well."}
             await orchestrator.steer_task(task.id, [said])
             for letter in sorted(DESK.glob("letter-*.json")):

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from orchestrator.agents.conversation.hostile import clean
 from orchestrator.agents.conversation.transcript import Steered
 from orchestrator.agents.plan.patching import Patching
-from orchestrator.agents.tools.rows import deferred_signal
 from orchestrator.agents.turns.keeping import Keeping
 from orchestrator.agents.turns.standing import Standings
-from orchestrator.domain.agent import AgentCard
+from orchestrator.domain.agent import ID_PATTERN, AgentCard
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.ends import Failed
 from orchestrator.engine.payload import Payloads, to_json
 from orchestrator.store.store import Store
 
+_ID: Final = re.compile(ID_PATTERN)
 SPEAKERS: Final = ("user", "system")
 MESSAGE_BYTES: Final = 65_536
+_MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class BadMessage(ChordalError):
@@ -53,12 +56,15 @@ class AgentDesk:
         """Say something to an agent; its next turn reads it. 'steered', or 'known' if this `id` came before.
 
         `messages` is a text, or a list of texts and `{"role": "user" | "system", "content": text}`; their order is kept.
-        Raises BadMessage, and IllegalTransition when the node or its goal has ended.
+        The `id` is 1 to 128 letters, digits, dots, underscores, colons and hyphens; sent again it is 'known' even when the
+        node has ended. Raises BadMessage, and IllegalTransition when the node or its goal has ended.
         """
         said = [_message(one) for one in ([messages] if isinstance(messages, str) else messages)]
         if not said:
             raise BadMessage("there is no message: give a text")
-        name = id or secrets.token_hex(8)
+        if id is not None and not _MESSAGE_ID.fullmatch(id):
+            raise BadMessage("the id of a message is 1 to 128 letters, digits, dots, underscores, colons and hyphens")
+        name = secrets.token_hex(8) if id is None else id
         pairs = []
         for index, (speaker, text) in enumerate(said):
             entry = Steered(id=name if len(said) == 1 else f"{name}.{index}", speaker=speaker, text=text)
@@ -69,33 +75,30 @@ class AgentDesk:
         raise _refusal(goal, node, verdict)
 
     def complete_deferred(self, token: str, result: Any = None, *, error: str | None = None) -> str:
-        """Give a deferred tool call its result, once: 'completed'. With `error` the call fails and its agent reads that.
+        """Give a deferred tool call its result, once: 'completed', also when the same is sent again.
 
-        Raises BadToken.
+        With `error` the call fails, and its agent reads that. Raises BadToken, and OutputNotSerialisable for a result that
+        is no JSON or too large; then nothing is given.
         """
         goal, _, rest = token.partition(":")
         node, _, secret = rest.partition(":")
-        if not (goal and node and secret) or self._store.goals.field(goal, "state") is None:
-            raise BadToken(f"no tool call waits for the token {token[:24]!r}...")
-        spec = json.loads(self._store.goals.spec(goal, node))
-        if not secrets.compare_digest(str(spec.get("deferred", "")).encode(), secret.encode()):
-            raise BadToken(f"no tool call waits for the token {token[:24]!r}...")
-        cause = f"signal:{deferred_signal(secret)}"
-        if cause.removeprefix("signal:") in self._store.goals.part(goal, "signals"):
-            raise BadToken(f"the tool call {node!r} of goal {goal!r} was given its result before")
-        outcome, body = "done", to_json(result)
-        if error is not None:
-            outcome, body = "failed", Failed("tool", error, final=True).as_json()
-        self._store.goals.expect(goal)
-        verdict, invitations = self._store.nodes.wake(
-            goal, node, cause, outcome, body, slots=self._slots.json(), keep=error is None
-        )
-        self._sender.invite(invitations)
-        state = self._store.nodes.states(goal, [node])[0].get("state")
-        if verdict in ("woken", "kept") and (verdict == "woken" or state in ("READY", "RUNNING")):
+        shown = f"no tool call waits for the token {token[:24]!r}..."
+        if not (_ID.fullmatch(goal) and _ID.fullmatch(node) and secret):
+            raise BadToken(shown)
+        outcome = "done" if error is None else "failed"
+        failure = None if error is None else Failed("tool", error, final=True)
+        body = self._payloads.pack(goal, node, result) if failure is None else failure.as_json()
+        verdict, invitations = self._store.agents.complete(goal, node, secret, outcome, body, slots=self._slots.json())
+        if verdict in ("completed", "repeated"):
+            self._store.goals.expect(goal)
+            self._sender.invite(invitations)
             self._after_step(goal)
             return "completed"
-        raise BadToken(f"the tool call {node!r} of goal {goal!r} is {state} and waits for no result")
+        if verdict == "taken":
+            raise BadToken(f"the tool call {node!r} of goal {goal!r} was given another result before")
+        raise BadToken(
+            shown if verdict in ("wrong", "gone") else f"the tool call {node!r} of goal {goal!r} is {verdict}"
+        )
 
     def reparse(
         self, goal: str, cards: Sequence[AgentCard], source: str = "", removed: Sequence[str] = ()
@@ -176,7 +179,8 @@ def _message(one: Any) -> tuple[Any, str]:
         raise BadMessage(f"a message is said by {' or '.join(SPEAKERS)}, not by {speaker!r}")
     if not isinstance(text, str) or not text.strip():
         raise BadMessage("a message is a text that is not empty")
-    if len(text.encode("utf-8", "replace")) > MESSAGE_BYTES:
+    text = clean(text)
+    if len(text.encode()) > MESSAGE_BYTES:
         raise BadMessage(f"a message has at most {MESSAGE_BYTES:,} bytes")
     return speaker, text
 

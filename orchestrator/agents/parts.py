@@ -117,3 +117,7 @@ class AgentParts:
     def tool(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
         """Carry out a call of a tool."""
         return self.tools.run(claimed, spec, upstream)
+
+    def limit(self, spec: Mapping[str, Any]) -> float | None:
+        """The time limit that the called tool has by itself, seconds."""
+        return self.tools.limit(spec)

@@ -15,10 +15,6 @@ from orchestrator.store.store import Store
 ENDED: Final = ("DONE", "FAILED", "CANCELLED")
 
 
-DEFERRED: Final = "deferred:"
-"""Signals of this beginning are results of deferred tool calls, which need more than a name."""
-
-
 class BadSignal(ChordalError):
     """The name of the signal cannot be one; the message says why."""
 
@@ -112,8 +108,6 @@ class Control:
         """
         if not name or len(name) > 200:
             raise BadSignal("a signal has a name of 1 to 200 characters")
-        if name.startswith(DEFERRED):
-            raise BadSignal("such a name belongs to a deferred tool call; complete it with its token")
         self._store.goals.record(goal)
         self._store.goals.expect(goal)
         verdict, invitations = self._store.nodes.wake(

@@ -26,8 +26,8 @@ class Turn:
     """Data of the event that a turn was taken: figures and names, no text."""
     kit: tuple[str, str] | None = None
     """Digest and JSON of what the agent may use on the node, with its first step."""
-    card: tuple[str, str] | None = None
-    """Name and JSON of an agent that the goal did not bring along."""
+    cards: tuple[tuple[str, str], ...] = ()
+    """Names and JSON of agents that the goal did not bring along."""
     tools: tuple[NodeRow, ...] = ()
     """Nodes that it will wait for."""
     again: str = ""
@@ -41,7 +41,7 @@ class Turn:
                 "steered": self.steered,
                 "event": to_json(self.event) if self.event else "",
                 **({"kit": self.kit} if self.kit else {}),
-                **({"card": self.card} if self.card else {}),
+                "cards": self.cards,
                 **({"again": self.again} if self.again else {}),
                 "tools": [[str(value) for value in row.args()] for row in self.tools],
             }
@@ -91,7 +91,7 @@ class Parked:
     """It waits, and holds nothing meanwhile."""
 
     reason: str
-    """backoff, timer, signal:<name>, approval, child:<goal>, items, tools, children, task, llm:<account>."""
+    """backoff, timer, signal:<name>, approval, child:<goal>, items, tools, children, deferred, task, llm:<account>."""
     then: str
     """What a timer does: done, failed, ready or retry."""
     seconds: float | None = None

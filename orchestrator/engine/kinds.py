@@ -49,6 +49,10 @@ class AgentNodes(Protocol):
         """Carry out a call of a tool."""
         ...
 
+    def limit(self, spec: Mapping[str, Any]) -> float | None:
+        """The time limit that the called tool has by itself, seconds."""
+        ...
+
 
 @dataclass(slots=True)
 class Kinds:
@@ -81,6 +85,10 @@ class Kinds:
         if kind is None:
             return Done({"title": spec.get("title", "")})
         return _RUNNERS[NodeKind(kind)](self, claimed, spec, upstream)
+
+    def limit(self, spec: Mapping[str, Any]) -> float | None:
+        """The time limit of a node's work where the node has none of its own, seconds."""
+        return self.agents().limit(spec) if spec.get("kind") == "tool" else None
 
     def outputs(self, goal: str, nodes: list[str]) -> dict[str, Any]:
         """The outputs of nodes of another goal, or of a map's items, by their ids."""

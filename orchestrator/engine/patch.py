@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,7 +39,11 @@ class Patch(BaseModel):
 class Patcher:
     """Applies patches."""
 
-    def __init__(self, store: Store, payloads: Payloads, sender: Sender, slots: Slots) -> None:
+    def __init__(
+        self, store: Store, payloads: Payloads, sender: Sender, slots: Slots, cancel: Callable[[str, str], object]
+    ) -> None:
+        """`cancel` cancels a goal for a reason: the sub-goals of nodes that are dropped."""
+        self._cancel = cancel
         self._store = store
         self._payloads = payloads
         self._sender = sender
@@ -66,6 +70,7 @@ class Patcher:
             outcome, detail, invitations = self._store.goals.patch(goal, version, body, rows, slots=self._slots.json())
             if outcome == "patched":
                 self._sender.invite(invitations)
+                self._cancel_children(goal, json.loads(body)["drop"])
                 return int(detail)
             if outcome == "gone":
                 raise GoalNotFound(f"there is no goal {goal!r}")
@@ -77,6 +82,13 @@ class Patcher:
             elif not detail.isdecimal():
                 self._refuse_if_fixed(goal, wanted, detail)
         raise IllegalTransition(f"the plan of goal {goal!r} keeps changing ({detail}); pause the goal and try again")
+
+    def _cancel_children(self, goal: str, dropped: Sequence[str]) -> None:
+        """The sub-goals of dropped nodes. One whose caller dies right here runs to its end, and nobody waits for it."""
+        children = self._store.goals.part(goal, "children") if dropped else {}
+        for node in dropped:
+            if node in children and self._store.goals.field(children[node], "parent") == goal:
+                self._cancel(children[node], f"the node {node} of {goal} was dropped")
 
     def _refuse_if_fixed(self, goal: str, patch: Patch, node: str) -> None:
         state = self._store.nodes.states(goal, [node])[0].get("state", "gone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -33,6 +34,7 @@ class Registry:
     """Modules that were imported for their functions, for error messages."""
     later: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What registers the functions of a module when the first of them is called, by the name of the module."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
     def add(self, function: Callable[..., Any], name: str | None = None) -> None:
         """Register under `name`, by default ``"package.module:qualname"``."""
@@ -43,12 +45,18 @@ class Registry:
     def get(self, name: str) -> Registered:
         """The function of that name. Raises UnknownFunction, which says where was looked."""
         found = self.functions.get(name)
-        if found is None and (register := self.later.pop(name.partition(":")[0], None)) is not None:
-            register()
+        if found is None and name.partition(":")[0] in self.later:
+            self._register(name.partition(":")[0])
             found = self.functions.get(name)
         if found is None:
             raise UnknownFunction(self._not_found(name))
         return found
+
+    def _register(self, module: str) -> None:
+        with self._lock:  # whoever comes meanwhile waits until they are there
+            if module in self.later:
+                self.later[module]()
+                del self.later[module]
 
     def _not_found(self, name: str) -> str:
         module, _, attribute = name.partition(":")

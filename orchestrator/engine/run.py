@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.domain.errors import NodeTimeout
 from orchestrator.engine.commits import Committer
@@ -188,10 +188,9 @@ class Runner:
     def _run(self, job: Job) -> None:
         self.committer.observer.started(job)
         begun = time.perf_counter()
-        limit = job.spec.get("timeout_seconds") or self.settings.node_timeout_seconds
-        if job.spec.get("kind") not in (None, "python", "tool"):
-            limit = None  # of other kinds it limits the wait, not the step
+        limit = None
         try:
+            limit = self._limit(job.spec)
             with time_limit(job.held, limit):
                 job.end = self.kinds.run(job.claimed, job.spec, job.upstream)
         except NodeTimeout:
@@ -209,6 +208,12 @@ class Runner:
                 raise
         job.seconds = time.perf_counter() - begun
         self.durations.note(job.call, job.seconds)
+
+    def _limit(self, spec: Mapping[str, Any]) -> float | None:
+        """The time limit of a node's own work, seconds."""
+        if spec.get("kind") not in (None, "python", "tool"):
+            return None  # of other kinds it limits the wait, not the step
+        return spec.get("timeout_seconds") or self.kinds.limit(spec) or self.settings.node_timeout_seconds
 
     def _shutting_down(self, error: BaseException) -> bool:
         # A cold shutdown raises SystemExit in billiard's children with this code, and Celery's own classes elsewhere.
@@ -228,7 +233,7 @@ class Runner:
 
     def _give_up(self, job: Job) -> None:
         """By the watcher: the node did not notice its time limit; end its lease, so that its late commit is fenced."""
-        limit = job.spec.get("timeout_seconds") or self.settings.node_timeout_seconds or 0.0
+        limit = self._limit(job.spec) or 0.0
         failure = Failed("timeout", f"it ran longer than its time limit of {limit:g} s and did not stop")
         log.error("%s in %s did not stop at its time limit", job.claimed.lease.node, job.claimed.lease.goal)
         self.committer.commit_only(job.claimed.lease.goal, [(job, self.committer.result(job, failure))])

@@ -142,7 +142,7 @@ class Story:
                 node.fenced = (node.fenced or set()) | {event.token}
             return
         if event.type == EventType.NODE_TURN and isinstance(event.data.get("turn"), int):
-            node.turn = event.data["turn"]
+            node.turn, node.failures = event.data["turn"], 0
         state = _NODE.get(event.type)
         if state is None:
             return

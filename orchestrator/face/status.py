@@ -55,7 +55,9 @@ class Step:
     @property
     def outside(self) -> bool:
         """Whether someone outside the fleet must answer it."""
-        return self.state is NodeState.WAITING and (self.parked == "approval" or self.parked.startswith("signal:"))
+        return self.state is NodeState.WAITING and (
+            self.parked in ("approval", "deferred") or self.parked.startswith("signal:")
+        )
 
 
 @dataclass(frozen=True, slots=True)

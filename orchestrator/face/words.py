@@ -45,8 +45,6 @@ PENDING: Final[Mapping[str, str]] = {
     "children": "task_pending_child_task_results",
 }
 """What a task's own node waits for, as `node.waiting` gives its reason."""
-DEFERRED: Final = "signal:deferred"
-"""What a deferred tool waits for."""
 _CHILD: Final = re.compile(r"\.t\d+\.\d+$")
 
 
@@ -74,17 +72,10 @@ def update_of(event: Event, owner: str, agent: str) -> dict[str, Any]:
         "agent_name": agent or None,
         "batch_id": batch,
         "turn": event.data.get("turn"),
-        "data": _without_secret(event.data) or None,
+        "data": dict(event.data) or None,
         "error": event.data.get("error") or (event.data.get("reason") if event.type == "goal.failed" else None),
         "metadata": None,
         "id": f"{event.id}/{event.goal}",
         "event": event.type,
         "node": event.node or None,
     }
-
-
-def _without_secret(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Updates go to customers, the token of a deferred tool does not."""
-    reason = data.get("reason")
-    hides = isinstance(reason, str) and reason.startswith(DEFERRED)
-    return {**data, "reason": DEFERRED} if hides else dict(data)

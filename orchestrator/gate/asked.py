@@ -56,6 +56,10 @@ class Asked:
         asked_ms = self.asked_ms and max(self.asked_ms, resumed_ms)
         return replace(self, since_ms=resumed_ms, asked_ms=asked_ms)
 
+    def following(self) -> Self:
+        """For the next call of the same attempt of the node: nothing is reserved, and its time begins anew."""
+        return replace(self.anew(Progress()), limit=0, since_ms=0)
+
     def anew(self, progress: Progress) -> Self:
         """To ask again, with another place in the line."""
         return replace(self, progress=progress, number=self.number + 1, asked_ms=0, looks=0)

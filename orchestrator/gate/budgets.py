@@ -48,6 +48,18 @@ class Budgets:
         if left:
             self._limiter.set_budget(account, goal=goal, **left)
 
+    def left(self, goal: str) -> dict[str, Any] | None:
+        """The goal's budget without what its accounts have spent and reserved of it; None: it has none."""
+        text, known = self._store.goals.fields(goal, "budget", FIELD)
+        if not text:
+            return None
+        budget: dict[str, Any] = json.loads(text)
+        used = [self._limiter.spent(one, goal) for one in (known or "").split() if one in self._accounts]
+        for index, unit in enumerate(("tokens", "micro_usd")):
+            if unit in budget:
+                budget[unit] = max(0, budget[unit] - sum(one[index] for one in used))
+        return budget
+
     def pauses(self, goal: str) -> bool:
         """Whether the goal pauses when its budget is spent; else the node fails."""
         text = self._store.goals.field(goal, "budget")

@@ -169,6 +169,8 @@ class Gate:
             left = min(left, wish.talk.attempt_seconds)
         attempts = self._client().attempts(wish.request, listener, left)
         target = attempts.course.target(asked.progress)
+        # An agent's request may have grown while it stood in the line: a message came.
+        asked = replace(asked, limit=attempts.course.still(asked.limit, asked.progress, target))
         try:
             permit = self._permit(wish, asked, target, place, word)
         except WaitOver as error:

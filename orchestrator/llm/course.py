@@ -87,6 +87,11 @@ class Course:
         learnt = progress.output_tokens or self._estimates.tokens(target.key, self._request.role)
         return _within(target, learnt)
 
+    def still(self, limit: int, progress: Progress, target: Target) -> int:
+        """As much of a reservation as fits beside a request that has grown since. Raises ContextTooLong."""
+        room = target.model.context_tokens - target.input_tokens
+        return min(limit, room) if room >= 1 else self.reservation(progress, target)
+
     def after(
         self, progress: Progress, target: Target, limit: int, result: Reply | Failure, left_seconds: float
     ) -> Reply | Again:

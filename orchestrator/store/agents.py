@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.store.keys import Keys
+from orchestrator.store.records import Invitation, invitations
 from orchestrator.store.scripts import Scripts
 
 KIT: Final = "kit:"
 """Before the digest of a kit, in the hash with the cards. No agent's name holds a colon."""
 MOST_STEERING: Final = 1000
 """Messages that may wait for a node's next turn."""
-MEMORY_BYTES: Final = 2000
-"""The largest entry of an agent's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,11 @@ class Said:
 class AgentStore:
     """Operations on agents. `now_ms` as in NodeStore."""
 
-    def __init__(self, client: Any, keys: Keys, scripts: Scripts) -> None:
+    def __init__(self, client: Any, keys: Keys, scripts: Scripts, dispatch_ms: int) -> None:
         self._client = client
         self._keys = keys
         self._scripts = scripts
+        self._dispatch_ms = dispatch_ms
 
     def said(self, goal: str, node: str, agent: str) -> Said:
         """The node's transcript, waiting messages and kit, and the agent's card."""
@@ -74,6 +74,14 @@ class AgentStore:
         """Messages (id, JSON) for an agent's node; what became of them, as `steer.lua` says."""
         args = ["" if now_ms is None else now_ms, node, MOST_STEERING, *(part for pair in messages for part in pair)]
         return str(self._scripts.run("steer", self._keys.pair(goal), args))
+
+    def complete(
+        self, goal: str, node: str, secret: str, outcome: str, body: str, *, slots: str, now_ms: int | None = None
+    ) -> tuple[str, list[Invitation]]:
+        """Give a deferred tool call its result: what became of it, as `complete.lua` says, and invitations."""
+        args = ("" if now_ms is None else now_ms, node, secret, outcome, body, slots, self._dispatch_ms)
+        verdict, out = self._scripts.run("complete", self._keys.pair(goal), args)
+        return str(verdict), invitations(goal, out)
 
     # -- memory: by agent and owner, beyond the goal -----------------------------------------------------------------
 

@@ -231,6 +231,11 @@ class GoalStore:
         """A node's specification, JSON; empty braces where there is none."""
         return str(self._client.hget(self._keys.part(goal, "nodes"), node) or "{}")
 
+    def dead(self, goal: str, nodes: Sequence[str]) -> dict[str, str]:
+        """The failures of those of the nodes that are dead letters, JSON by id."""
+        found = self._client.hmget(self._keys.part(goal, "dead"), list(nodes)) if nodes else []
+        return {node: text for node, text in zip(nodes, found, strict=True) if text}
+
     def failures(self, goal: str, node: str) -> int:
         """How many attempts of a node failed."""
         return int(self._client.hget(self._keys.task(goal, node), "failures") or 0)

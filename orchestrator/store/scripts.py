@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError
 
 OPERATIONS: Final = (
     "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
-    "reap", "pause", "cancel", "retry", "patch", "remove", "forget", "use", "steer", "cards", "reassign",
+    "reap", "pause", "cancel", "retry", "patch", "remove", "forget", "use", "steer", "cards", "complete", "reassign",
 )  # fmt: skip
 LLM_OPERATIONS: Final = (
     "llm/acquire", "llm/begin", "llm/release", "llm/renew", "llm/cancel", "llm/withdraw", "llm/tick", "llm/adjust", "llm/status",

@@ -39,7 +39,7 @@ class Store:
             self._fleet = FleetStore(self._client, self.keys)
             self._chunks = ChunkStore(self._client, self.keys)
             self._llm = LlmStore(self._client, self.keys, scripts)
-            self._agents = AgentStore(self._client, self.keys, scripts)
+            self._agents = AgentStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._pid = os.getpid()
 
     @property

@@ -15,7 +15,7 @@ STOPPED_SECONDS = 1.25
 WORK = """
 import time
 from pathlib import Path
-from orchestrator.agents.tools import tool
+from orchestrator.agents.tools.toolbox import tool
 
 @tool
 def dig(word: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.agents.agent import Agent
 from orchestrator.agents.desk import BadToken
-from orchestrator.agents.tools.toolbox import tool
+from orchestrator.agents.tools.toolbox import ToolContext, tool
 from orchestrator.domain.errors import InvalidGoal
 from orchestrator.events.check import check_goal
 from orchestrator.llm.scripted import Step
@@ -39,7 +42,8 @@ def test_what_is_large_lies_outside_redis_and_goes_with_the_goal(talks: Talks, t
         """Gives much."""
         return "y" * 200_000
 
-    one = talks(turn(1, "x" * 100_000, wants("dump")), turn(2, "done"))
+    models = {"models": {"a": {"account": "first", "context_tokens": 1_000_000}}}
+    one = talks(turn(1, "x" * 100_000, wants("dump")), turn(2, "done"), **models)
     submit(one, {"name": "writer", "tools": ["dump"]})
     one.work()
     assert one.crew.state() == "DONE"
@@ -89,7 +93,8 @@ def test_a_deferred_call_is_completed_by_its_token_once(talks: Talks) -> None:
     with pytest.raises(BadToken):
         desk(one).complete_deferred(f"{token}x", 1)
     assert desk(one).complete_deferred(token, {"price": 7}) == "completed"
-    with pytest.raises(BadToken):
+    assert desk(one).complete_deferred(token, {"price": 7}) == "completed", "an answer that was lost changes nothing"
+    with pytest.raises(BadToken, match="another result"):
         desk(one).complete_deferred(token, {"price": 8})
     one.work()
     assert one.crew.state() == "DONE"
@@ -171,3 +176,92 @@ def test_a_node_that_is_added_runs_on_the_queue_of_its_agent(talks: Talks) -> No
     assert one.crew.store.nodes.states("g", ["new"])[0]["queue"] == "far"
     with pytest.raises(InvalidGoal, match="tool call of 'new'"):
         one.crew.patcher.apply("g", {"add_nodes": [{"id": "new.t1.0"}]})
+
+
+@pytest.mark.parametrize("gift", [{"result": {"price": 7}}, {"error": "sold out"}, {"result": "z" * 300_000}])
+def test_a_result_that_comes_before_its_call_has_parked_is_kept(talks: Talks, gift: dict[str, Any]) -> None:
+    one = talks(turn(1, "", wants("hurried")), turn(2, "ok"))
+
+    @tool(deferred=True)
+    def hurried(context: ToolContext) -> None:
+        """Whoever completes it is faster than we are."""
+        assert desk(one).complete_deferred(context.deferred_token, **gift) == "completed"
+
+    submit(one, {"name": "writer", "tools": ["hurried"]})
+    one.work()
+    assert one.crew.state() == "DONE"
+    told = one.provider.calls[1].request.messages[-1].text
+    assert str(gift.get("error", "price" if isinstance(gift.get("result"), dict) else "zzz")) in told
+    assert not one.crew.store.client.exists("dag:{g}:signals")
+    assert one.crew.store.client.memory_usage("task:{g}:n.t1.0") < 2_000, "what was given is not kept twice"
+    assert check_goal(one.crew.store, "g") == []
+
+
+def test_nobody_completes_what_is_over(talks: Talks) -> None:
+    one = talks(turn(1, "", wants("order")), turn(2, "ok"))
+    submit(one, {"name": "writer", "tools": ["order"]})
+    one.work()
+    (token,) = SEEN
+    goal, node, secret = token.split(":")
+    for wrong in (
+        "",
+        "g",
+        "g:n",
+        f"{goal}:{node}:",
+        f"{goal}:{node}:{secret[:-1]}",
+        f"{goal}:n:{secret}",
+        f"nowhere:{node}:{secret}",
+        "g:../x:y",
+    ):
+        with pytest.raises(BadToken):
+            desk(one).complete_deferred(wrong, 1)
+    one.crew.control.cancel("g")
+    with pytest.raises(BadToken, match="CANCELLED"):
+        desk(one).complete_deferred(token, 1)
+
+
+def test_agents_of_a_kit_that_only_python_knows_go_with_the_goal(talks: Talks) -> None:
+    Agent("far", "Far away.", queue="far")
+    one = talks(turn(1, "", wants("agent_far", task="x"), role="boss"), Step(text="done", times=None))
+    submit(one, {"name": "boss", "tools": ["agent:far"]})
+    one.step()
+    assert set(desk(one).cards("g")) == {"boss", "far"}
+    assert one.crew.store.nodes.states("g", ["n.t1.0"])[0]["queue"] == "far"
+    one.work()
+    assert one.crew.state() == "DONE"
+
+
+def test_a_sub_goal_has_a_part_of_the_budget_that_is_left(talks: Talks) -> None:
+    plan = {
+        "title": "t",
+        "nodes": [{"id": "a", "kind": "agent", "agent": "helper", "inputs": {"task": "x"}}],
+        "edges": [],
+    }
+    one = talks(turn(1, "", wants("start_goal", goal=plan), role="boss"), Step(text="done", times=None))
+    submit(
+        one,
+        {"name": "boss", "tools": ["start_goal", "agent:helper"], "limits": {"spawn": 4}},
+        {"name": "helper"},
+        budget={"tokens": 100_000},
+    )
+    one.work()
+    assert one.crew.state() == "DONE", one.crew.states()
+    budget = json.loads(one.crew.store.goals.field("g.n.t1.0", "budget") or "{}")
+    assert 15_000 < budget["tokens"] <= 20_000
+    assert one.crew.store.goals.field("g.n.t1.0", "owner") == "default"
+
+
+def test_the_sub_goal_of_a_dropped_agent_is_cancelled(talks: Talks) -> None:
+    plan = {"nodes": [{"id": "a", "kind": "approval"}], "edges": []}
+    one = talks(turn(1, "", wants("start_goal", goal=plan)))
+    submit(
+        one,
+        {"name": "boss", "tools": ["start_goal"]},
+        nodes=[{"id": "n", "kind": "agent", "agent": "boss"}, {"id": "rest"}],
+    )
+    one.work()
+    assert one.crew.state("g.n.t1.0") == "RUNNING"
+    one.crew.patcher.apply("g", {"drop_nodes": ["n"]})
+    assert one.crew.state("g.n.t1.0") == "CANCELLED"
+    one.work()
+    assert one.crew.state() == "DONE"

@@ -60,6 +60,52 @@ def test_messages_are_taken_in_in_order_at_the_next_turn_and_only_once(talks: Ta
         desk(one).steer("g", "n", [{"role": "tool", "content": "x"}])
 
 
+@pytest.mark.parametrize("name", ["", "a b", "x" * 129, "a\n", "\ud800", "ä", "a\x00b"])
+def test_the_id_of_a_message_is_checked_before_it_is_stored(talks: Talks, name: str) -> None:
+    one = talks(turn(1, "done"))
+    submit(one, {"name": "writer"})
+    one.crew.work()
+    with pytest.raises(BadMessage, match="1 to 128"):
+        desk(one).steer("g", "n", "listen", id=name)
+    assert desk(one).transcript("g", "n") == []
+    assert desk(one).steer("g", "n", "listen", id="A.b_c:1-" + "x" * 120) == "steered"
+
+
+def test_half_a_character_in_a_message_is_replaced(talks: Talks) -> None:
+    one = talks(turn(1, "done"))
+    submit(one, {"name": "writer"})
+    one.crew.work()
+    assert desk(one).steer("g", "n", "half \ud83d") == "steered"
+    one.work()
+    assert "half ?" in [message.text for message in one.provider.calls[0].request.messages]
+
+
+def test_what_was_sent_before_is_known_when_the_node_has_ended(talks: Talks) -> None:
+    one = talks(turn(1, "done"))
+    submit(one, {"name": "writer"})
+    one.crew.work()
+    desk(one).steer("g", "n", ["first", "second"], id="m")
+    one.work()
+    assert one.crew.state() == "DONE"
+    assert desk(one).steer("g", "n", ["first", "second"], id="m") == "known"
+
+
+def test_an_agent_whose_last_turn_brought_too_much_goes_on_with_parts_of_it(talks: Talks) -> None:
+    one = talks(
+        turn(1, "", *(wants("look", word="w" * 30_000) for _ in range(16))),
+        turn(2, "done"),
+        models={"a": {"account": "first", "context_tokens": 16_000}},
+    )
+    submit(one, {"name": "writer", "tools": ["look"]})
+    one.crew.work()
+    desk(one).steer("g", "n", ["z" * 60_000] * 20)
+    one.work()
+    assert one.crew.state() == "DONE"
+    texts = [message.text for message in one.provider.calls[-1].request.messages]
+    assert any(text.endswith(" bytes]") for text in texts)
+    assert check_goal(one.crew.store, "g") == []
+
+
 def test_a_message_that_comes_during_the_last_turn_is_read_before_the_agent_ends(talks: Talks) -> None:
     one = talks(turn(1, "early"), turn(2, "whole"))
     submit(one, {"name": "writer"})
@@ -214,3 +260,52 @@ def test_an_agent_that_is_declared_no_more_takes_no_further_turn(talks: Talks) -
     assert one.crew.state() == "FAILED"
     assert "there is no agent 'writer'" in one.failure("n")
     assert len(one.provider.calls) == 1
+
+
+def test_each_turn_reserves_anew(talks: Talks) -> None:
+    models = {
+        "models": {"a": {"account": "first", "max_output_tokens": 500}, "b": {"account": "second"}},
+        "chains": {"default": ["a", "b"]},
+    }
+    broken = Step.model_validate({"model": "a", "turn": 1, "failure": {"kind": "server", "status": 500}, "times": 2})
+    one = talks(broken, turn(1, "", wants("look", word="x")), turn(2, "done"), **models)
+    submit(one, {"name": "writer", "tools": ["look"]})
+    while one.crew.state() == "RUNNING":
+        one.later(400)
+        one.work()
+    assert one.crew.state() == "DONE"
+    limits = [(call.model, call.max_output_tokens) for call in one.provider.calls]
+    assert limits[-2][0] == "b"
+    assert limits[-1][0] == "a"
+    assert limits[-1][1] <= 500
+
+
+def test_losses_and_failures_before_a_turn_count_no_more_after_it(talks: Talks) -> None:
+    looks = [turn(number, "", wants("look", word="x")) for number in (1, 2, 3, 4)]
+    one = talks(*looks, turn(5, "done"))
+    submit(one, {"name": "writer", "tools": ["look"]})
+    for _ in range(4):  # a worker is lost before each turn, more often in all than a node may lose them
+        one.crew.store.client.hset("task:{g}:n", mapping={"lost": 2, "failures": 5})
+        one.step()
+        while one.crew.mail.words or one.crew.mail.invitations:
+            if one.crew.store.client.hget("task:{g}:n", "lost") is None:
+                break
+            one.step()
+        assert one.crew.store.client.hmget("task:{g}:n", "lost", "failures") == [None, None]
+    one.work()
+    assert one.crew.state() == "DONE"
+
+
+def test_retries_of_the_node_end_in_recovery_too(talks: Talks) -> None:
+    decision = {"action": "retry", "advice": "go on", "steps": []}
+    failing = Step.model_validate({"role": "writer", "failure": {"kind": "server", "status": 500}, "times": 2})
+    helper = Step.model_validate({"role": "manager", "value": decision, "times": None})
+    one = talks(failing, helper, turn(1, "done"), retry={"attempts": 1, "backoff_seconds": 0.0})
+    node = {
+        "id": "n", "kind": "agent", "agent": "writer", "inputs": {"task": "x"}, "metadata": {"recovery": "true"}, "retries": 1,
+    }  # fmt: skip
+    submit(one, {"name": "writer"}, {"name": "boss", "role": "manager"}, nodes=[node])
+    for _ in range(6):
+        one.later(400)
+        one.work()
+    assert one.crew.states() == {"n": "DONE", "n.r1.0": "DONE"}

@@ -6,12 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from orchestrator.agents.tools.toolbox import TOOLS, ToolContext, tool
 from orchestrator.domain.agent import AgentCard
+from orchestrator.domain.errors import NodeTimeout
 from orchestrator.engine.context import current
 from support.crew import Crew
 
@@ -127,6 +129,41 @@ def test_a_call_ends_at_its_time_limit(crew: Crew) -> None:
         assert time.monotonic() - begun < 10
         assert crew.states(name) == {"n": "FAILED"}
         assert "time limit" in json.loads(crew.store.goals.part(name, "dead")["n"])["error"]
+
+
+def test_the_tools_own_time_limit_counts_where_the_node_has_none(crew: Crew) -> None:
+    @tool(timeout_seconds=0.2)
+    def endless() -> None:
+        while True:
+            time.sleep(0.01)
+
+    @tool(timeout_seconds=0.2)
+    def slow() -> str:
+        time.sleep(0.5)
+        return "done"
+
+    begun = time.monotonic()
+    submit(crew, "endless", retries=0)
+    assert time.monotonic() - begun < 10
+    assert "time limit of 0.2 s" in failure(crew)["error"]
+    crew.submit([{"id": "n", "kind": "tool", "call": "slow", "timeout_seconds": 30}], goal_id="longer")
+    crew.work()
+    assert crew.output("n", "longer") == "done"
+
+
+def test_a_call_that_does_not_notice_the_tools_own_time_limit_is_given_up(crew: Crew) -> None:
+    @tool(timeout_seconds=0.1)
+    def deaf() -> None:
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not SEEN:
+            with suppress(NodeTimeout):
+                time.sleep(0.02)
+                if crew.states() == {"n": "FAILED"}:
+                    SEEN.append("failed")
+
+    submit(crew, "deaf", retries=0)
+    assert SEEN == ["failed"], "the watcher ended it while it still ran"
+    assert "0.1 s and did not stop" in failure(crew)["error"]
 
 
 def test_a_result_is_bounded_before_it_is_stored(crew: Crew) -> None:

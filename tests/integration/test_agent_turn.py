@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.engine.ends import Turn
+from orchestrator.store.agents import MOST_STEERING
 from orchestrator.store.records import NodeRow, Outcome, Result, Verdict
 from support.sim import LEASE_MS, Sim
 
@@ -37,7 +38,7 @@ def test_a_turn_is_written_with_the_end_of_its_lease_and_its_tools_are_nodes(sim
         0,
         None,
         ("k1", '{"agent":"writer"}'),
-        ("writer", "{}"),
+        (("writer", "{}"),),
         (row("a.t1.0"), row("a.t1.1", "gpu")),
     )
     step = sim.commit(Result(sim.take("a"), Outcome.PARK, parked(resume="llm:[]"), "", turn=turn.as_json()))
@@ -154,6 +155,28 @@ def test_messages_keep_their_order_and_leave_with_the_turn_that_took_them_in(sim
     assert steer(sim, ("5", "five")) == "DONE"
 
 
+def test_a_message_that_is_sent_again_is_known_whatever_became_of_its_node(sim: Sim) -> None:
+    sim.submit([AGENT, {"id": "b", "kind": "agent", "agent": "writer"}])
+    rest = [(str(at), "x") for at in range(3, MOST_STEERING + 1)]
+    assert steer(sim, ("1", "one"), ("2", "two"), *rest) == "steered"
+    assert steer(sim, ("1", "one"), ("2", "two")) == "known", "the list is full, and they are in it"
+    assert steer(sim, ("1", "one"), ("new", "x")) == "full"
+    assert len(sim.store.agents.said("g", "a", "writer").steering) == MOST_STEERING
+    assert steer(sim, ("1", "one"), node="b") == "steered"
+    sim.commit(Result(sim.take("a"), Outcome.DONE, "1", turn=Turn((told("x"),), steered=MOST_STEERING).as_json()))
+    assert steer(sim, ("1", "one")) == "known"
+    assert steer(sim, ("1", "one"), ("new", "x")) == "DONE"
+    assert sim.cancel() == "cancelled"
+    assert steer(sim, ("1", "one"), node="b") == "known"
+    assert steer(sim, ("new", "x"), node="b") == "CANCELLED"
+
+
+def test_a_message_named_twice_at_once_is_said_once(sim: Sim) -> None:
+    sim.submit([AGENT])
+    assert steer(sim, ("1", "one"), ("1", "one")) == "steered"
+    assert list(sim.store.agents.said("g", "a", "writer").steering) == ["one"]
+
+
 def test_an_agent_does_not_end_before_it_has_read_its_messages(sim: Sim) -> None:
     sim.submit([AGENT])
     held = sim.take("a")
@@ -173,7 +196,7 @@ def test_an_agent_does_not_end_before_it_has_read_its_messages(sim: Sim) -> None
 def test_what_an_agent_said_goes_with_its_goal(sim: Sim) -> None:
     sim.submit([AGENT])
     steer(sim, ("1", "one"), ("2", "two"))
-    turn = Turn((told("x"),), 1, None, ("k", "{}"), ("writer", "{}"), (row("a.t1.0"),))
+    turn = Turn((told("x"),), 1, None, ("k", "{}"), (("writer", "{}"),), (row("a.t1.0"),))
     sim.commit(Result(sim.take("a"), Outcome.PARK, parked(), "", turn=turn.as_json()))
     assert sim.cancel() == "cancelled"
     assert sim.store.goals.remove("g", now_ms=sim.now) == "removed"

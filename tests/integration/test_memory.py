@@ -41,6 +41,7 @@ def refused_operations(sim: Sim, crew: Crew, lease: Lease) -> dict[str, Callable
         "wake": lambda: sim.wake("asks", "approval", "done", "1"),
         "retry": lambda: run("retry", pair("failed"), (sim.now, "1", SLOTS, 2000, "a", "FAILED", 0, 0, "")),
         "use": lambda: run("use", pair("g"), (sim.now, "account")),
+        "complete": lambda: run("complete", pair("g"), (sim.now, "later", "s", "done", "1", SLOTS, 2000)),
         "cards": lambda: run("cards", pair("g"), (sim.now, "", "writer", "{}")),
         "steer": lambda: run("steer", pair("g"), (sim.now, "agent", 10, "id", "{}")),
         "reassign": lambda: run("reassign", pair("g"), (sim.now, SLOTS, 2000, "agent", "default", "gpu", "{}", "{}")),
@@ -57,7 +58,7 @@ def test_when_memory_is_full_what_grows_is_refused_whole_and_what_relieves_goes_
     sim, crew, failed = Sim(store), Crew(store, tmp_path), Sim(store, "failed")
     chain = [f"c{index}" for index in range(3)]
     sim.submit(
-        ["map", "asks", "task", "runs", "lost", "idle", {"id": "agent", "kind": "agent", "agent": "x"}, *chain], [("runs", "c0"), ("c0", "c1"), ("c1", "c2")]
+        ["map", "asks", "task", "runs", "lost", "idle", {"id": "agent", "kind": "agent", "agent": "x"}, "later", *chain], [("runs", "c0"), ("c0", "c1"), ("c1", "c2")]
     )  # fmt: skip
     failed.submit(["a", "b"])
     failed.fail("a", "b")

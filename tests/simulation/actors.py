@@ -15,7 +15,7 @@ from orchestrator.engine.dispatch import UserTask
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.goals import SubmissionLost
 from orchestrator.wiring import Chordal
-from simulation import plans
+from simulation import plans, talks
 from simulation.fakes import RESEND_SECONDS
 from simulation.wire import Receive, Steps, Wait, steps
 
@@ -116,7 +116,7 @@ def commander(world: World, parts: Chordal) -> Steps:
         yield from command(world, parts, goal, verb, f"{parts.committer.name}.{serial}".replace("#", "-"))
 
 
-VERBS = ("pause", "resume", "cancel", "approve", "reject", "signal", "retry", "patch", "steer", "reparse")
+VERBS = ("pause", "resume", "cancel", "approve", "reject", "signal", "retry", "patch", "steer", "reparse", "complete")
 SENSIBLE = {
     "RUNNING": (
         "pause",
@@ -131,6 +131,8 @@ SENSIBLE = {
         "steer",
         "steer",
         "reparse",
+        "complete",
+        "complete",
     ),
     "PAUSED": ("resume", "resume", "patch", "cancel", "approve"),
     "FAILED": ("retry",),
@@ -143,8 +145,8 @@ def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, nod
     rng, control = world.rng, parts.control
     one, other = world.some_nodes(goal)
     node = node or one
-    if verb == "steer":
-        node = world.some_agent(goal) or node
+    if verb in ("steer", "complete") and serial:
+        node = world.some_node(goal, "agent" if verb == "steer" else "deferred") or node
     calls: dict[str, tuple[Any, ...]] = {
         "pause": (control.pause, goal, REASON),
         "resume": (control.resume, goal, REASON),
@@ -155,6 +157,7 @@ def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, nod
         "retry": (parts.reopener.retry, goal, rng.choice([None, None, node])),
         "steer": (parts.agents.steer, goal, node, [f"{serial} one", f"{serial} two"], serial),
         "reparse": (parts.agents.reparse, goal, [AgentCard(name="talker", instructions=serial)], "file"),
+        "complete": (parts.agents.complete_deferred, f"{goal}:{node}:{talks.SECRET}", {"v": 3}),
         "patch": (world.patcher(parts).apply, goal, plans.patch(rng, one, other, serial), REASON),
     }
     try:
@@ -181,6 +184,8 @@ def caretaker(world: World, parts: Chordal) -> Steps:
             for node, reason in waiting:
                 if reason == "approval":
                     yield from command(world, parts, goal, "approve", "", node)
+                elif reason == "deferred":
+                    yield from command(world, parts, goal, "complete", "", node)
                 elif reason.startswith("signal:"):
                     yield from command(world, parts, goal, "signal", "")
         yield Wait(int(2000 * RESEND_SECONDS))

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 AGENT: Final = {"kind": "agent", "agent": "talker"}
+SECRET: Final = "secret"
+"""Of every deferred tool."""
 ENDED: Final = ("DONE", "FAILED", "DROPPED", "SKIPPED", "CANCELLED")
-CARD: Final = ("talker", '{"name":"talker"}')
+CARD: Final = (("talker", '{"name":"talker"}'),)
 KIT: Final = ("kit", '{"agent":"talker"}')
 
 
@@ -81,6 +83,8 @@ class Talkers:
         spec: dict[str, Any] = {"kind": "tool", "call": "work", "_literal": True}
         if self._world.rng.random() < 0.1:
             spec = dict(AGENT)
+        elif self._world.rng.random() < 0.2:
+            spec["deferred"] = SECRET
         return NodeRow(name, json.dumps(spec), "", f"{parent}:i", 0, None, 0, "", "", None)
 
     def tool(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:  # noqa: ARG002
@@ -88,4 +92,10 @@ class Talkers:
         work_for(self._world.duration_ms() / 1000)
         if self._world.rng.random() < 0.15:
             return Failed("tool", "the tool failed", final=True)
+        if "deferred" in spec:
+            return Parked("deferred", "failed")
         return Done({"by": claimed.lease.node})
+
+    def limit(self, spec: Mapping[str, Any]) -> float | None:  # noqa: ARG002
+        """Its tools have none."""
+        return None

@@ -120,7 +120,7 @@ class World(Scheduler):
         return parts
 
     def patcher(self, parts: Chordal) -> Patcher:
-        return Patcher(self.store, parts.payloads, parts.sender, parts.slots)
+        return parts.patcher
 
     def _start(self) -> None:
         rng = self.rng
@@ -200,10 +200,10 @@ class World(Scheduler):
         pool = still if still and self.rng.random() < 0.8 else [*names, "n0"]
         return self.rng.choice(pool), self.rng.choice(pool)
 
-    def some_agent(self, goal: str) -> str:
-        """A node of an agent, if the goal has one."""
-        specs = self.store.goals.part(goal, "nodes")
-        found = sorted(name for name, spec in specs.items() if '"kind":"agent"' in spec or '"kind": "agent"' in spec)
+    def some_node(self, goal: str, sort: str) -> str:
+        """A node of an agent, or of a deferred tool, if the goal has one."""
+        specs = {name: json.loads(spec) for name, spec in self.store.goals.part(goal, "nodes").items()}
+        found = sorted(name for name, spec in specs.items() if spec.get("kind") == sort or sort in spec)
         return self.rng.choice(found) if found else ""
 
     def open_goals(self) -> list[tuple[str, str, list[tuple[str, str]]]]:

@@ -23,7 +23,7 @@ SEEN: list[Any] = []
 @pytest.fixture
 def agent_tools() -> Iterator[None]:
     """A few tools for the time of a test."""
-    before = dict(TOOLS.functions)
+    before, agents = dict(TOOLS.functions), dict(AGENTS.known)
     SEEN.clear()
 
     @tool
@@ -52,6 +52,7 @@ def agent_tools() -> Iterator[None]:
     TOOLS.functions.clear()
     TOOLS.functions.update(before)
     AGENTS.known.clear()
+    AGENTS.known.update(agents)
 
 
 @pytest.fixture

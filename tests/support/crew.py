@@ -13,7 +13,6 @@ import pytest
 
 from orchestrator import wiring
 from orchestrator.engine.dispatch import UserTask
-from orchestrator.engine.patch import Patcher
 from orchestrator.engine.registry import Registry
 from orchestrator.settings import Settings
 from orchestrator.store.llm_records import Word
@@ -61,7 +60,7 @@ class Crew:
         self.runner, self.committer = wired.runner, wired.committer
         self.duties, self.reopener = wired.duties, wired.reopener
         self.models = wired.models
-        self.patcher = Patcher(store, wired.payloads, self.mail, wired.slots)
+        self.patcher = wired.patcher
         self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young
 
     def function(self, function: Callable[..., Any], name: str = "") -> Callable[..., Any]:

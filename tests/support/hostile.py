@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.agents.planner import planning_goal
+from orchestrator.agents.plan.planner import planning_goal
 from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.document import parse_yaml
 from orchestrator.events.check import check_goal

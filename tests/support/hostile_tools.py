@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.agents.agent import AGENTS
-from orchestrator.agents.tools import TOOLS, tool
+from orchestrator.agents.tools.toolbox import TOOLS, tool
 
 
 class Deeds:

@@ -22,7 +22,7 @@ SUB_GOAL_KINDS: Final = frozenset({"agent", "approval", "wait"})
 """What a model may plan: nothing that runs code by name."""
 _SUB_GOAL_FIELDS: Final = frozenset({"title", "instructions", "nodes", "edges"})
 _SUB_NODE_FIELDS: Final = frozenset(
-    {"id", "title", "kind", "agent", "inputs", "priority", "join", "timeout_seconds", "expected_artifacts"}
+    {"id", "title", "kind", "agent", "inputs", "join", "timeout_seconds", "expected_artifacts"}
 )
 _SPAWNING: Final = frozenset({ToolKind.AGENT, ToolKind.GOAL})
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,40}")

@@ -13,7 +13,17 @@ from typing import Any, Final
 from orchestrator.agents.conversation.arguments import Accepted, Allowance, judge_calls, shown_faults
 from orchestrator.agents.conversation.hostile import Unreadable, clean, cut_bytes, read_value, unfenced
 from orchestrator.agents.conversation.opening import Opening, opening
-from orchestrator.agents.conversation.transcript import Answered, Called, Entry, Result, Results, Told, turns, used
+from orchestrator.agents.conversation.transcript import (
+    Answered,
+    Called,
+    Entry,
+    Result,
+    Results,
+    Steered,
+    Told,
+    turns,
+    used,
+)
 from orchestrator.agents.conversation.trimming import Trimmed, fit, tokens_of
 from orchestrator.domain.agent import AgentCard, Kit
 from orchestrator.domain.errors import ChordalError
@@ -185,13 +195,13 @@ def _again(
 
 
 def _unusable(entries: Sequence[Entry]) -> int:
-    """How many of the latest answers led to nothing, since the last tool call or retry."""
+    """How many of the latest answers led to nothing, since the last final answer, tool call, message or retry."""
     count = 0
     for entry in reversed(entries):
-        if isinstance(entry, Told) and entry.why != "fault":
+        if isinstance(entry, Steered) or (isinstance(entry, Told) and entry.why != "fault"):
             break
         if isinstance(entry, Answered):
-            if any(call.node for call in entry.calls):
+            if entry.final or any(call.node for call in entry.calls):
                 break
             count += 1
     return count

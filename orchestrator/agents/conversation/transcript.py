@@ -30,8 +30,6 @@ class Called(_Entry):
     """The node that carries it out; '' where it was refused."""
     fault: str = Field("", repr=False)
     """Why it was refused; the model reads this as the call's result."""
-    token: str = Field("", repr=False)
-    """Of a deferred tool: what completes it."""
 
 
 class Answered(_Entry):

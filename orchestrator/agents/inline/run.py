@@ -40,7 +40,7 @@ from orchestrator.llm.providers import Providers
 from orchestrator.llm.tokens import count_text, encoding_of
 from orchestrator.settings import Settings
 
-__all__ = ["AgentGaveUp", "InlineOutput", "NotInline", "run_inline"]
+__all__ = ["AgentGaveUp", "InlineOutput", "NotInline", "OutputRefused", "run_inline"]
 
 MODEL: Final = "inline"
 
@@ -51,6 +51,14 @@ class AgentGaveUp(ChordalError):
     def __init__(self, message: str, entries: tuple[Entry, ...] = ()) -> None:
         super().__init__(message)
         self.entries = entries
+
+
+class OutputRefused(ChordalError):
+    """A validator in Python refuses what follows the schema. Durable runs judge by the schema alone and would have stored it."""
+
+    def __init__(self, message: str, output: InlineOutput) -> None:
+        super().__init__(message)
+        self.output = output
 
 
 class InlineOutput(dict[str, Any]):
@@ -84,7 +92,8 @@ def run_inline(
     those of the environment, without any limiter. `approve(tool, arguments)` answers for tools that need approval,
     `on_deferred(tool, arguments, context)` gives a deferred tool's result, `on_person(question)` a person's answer,
     `on_task(name, arguments)` a Celery task's result, `on_goal(document)` a sub-goal's outputs. Time limits of tools do not
-    count here. Raises AgentGaveUp, NotInline, UnknownTool, and what the client of models raises.
+    count here. A final output is judged by its schema, as in durable runs; what the `output_type` refuses then raises
+    OutputRefused. Raises AgentGaveUp, NotInline, UnknownTool, and what the client of models raises.
     """
     cards = {
         **agent.registry.cards(),
@@ -97,13 +106,11 @@ def run_inline(
     run = _Inline(client, known, tools, cards, agent.registry, cancelled)
     entries: list[Entry] = []
     output = InlineOutput(
-        run.node(
-            agent.card(), agent.name, {"task": task, **(inputs or {})}, upstream or {}, 0, entries, agent.output_type
-        )
+        run.node(agent.card(), agent.name, {"task": task, **(inputs or {})}, upstream or {}, 0, entries)
     )
     output.entries = tuple(entries)
     if agent.output_type is not None:
-        output.parsed = agent.output_type.model_validate(output["output"])
+        output.parsed = _parsed(agent.output_type, output)
     return output
 
 
@@ -137,12 +144,11 @@ class _Inline:
         upstream: Mapping[str, Any],
         depth: int,
         entries: list[Entry],
-        output_type: type[BaseModel] | None = None,
     ) -> dict[str, Any]:
         """One node of an agent, to its output; `entries` grows as it goes on."""
         self.tell("on_start", card, node, entries)
         try:
-            output = self._turns(card, node, inputs, upstream, depth, entries, output_type)
+            output = self._turns(card, node, inputs, upstream, depth, entries)
         except LlmCancelled:
             self.tell("on_cancelled", card, node, entries)
             raise
@@ -164,7 +170,6 @@ class _Inline:
         upstream: Mapping[str, Any],
         depth: int,
         entries: list[Entry],
-        output_type: type[BaseModel] | None,
     ) -> dict[str, Any]:
         kit = kit_of(card, self.tools.toolbox, self.cards)
         start = opening(
@@ -177,9 +182,7 @@ class _Inline:
                 asked.model_copy(update={"goal": GOAL, "share": False}), cancelled=self.cancelled
             )  # fmt: skip
             names = _names(node, turns(entries) + 1)
-            step = after(
-                card, kit, entries, reply, name_of=names, spawned=spawned, depth=depth, judge=_judge(output_type)
-            )  # fmt: skip
+            step = after(card, kit, entries, reply, name_of=names, spawned=spawned, depth=depth)
             match step:
                 case Finished():
                     entries.append(step.answered)
@@ -219,10 +222,8 @@ class _Inline:
 
     def _agent(self, call: Accepted, depth: int) -> tuple[str, Any, str]:
         other = self.cards[call.tool.call]
-        found = self.registry.find(other.name)
-        output_type = found.output_type if found else None
         try:
-            output = self.node(other, call.called.node, call.arguments, {}, depth + 1, [], output_type)
+            output = self.node(other, call.called.node, call.arguments, {}, depth + 1, [])
         except AgentGaveUp as error:
             return "FAILED", None, str(error)
         return "DONE", output, ""
@@ -232,14 +233,14 @@ def _names(node: str, turn: int) -> Callable[[int], str]:
     return lambda index: child_name(node, f"t{turn}.{index}")
 
 
-def _judge(output_type: type[BaseModel] | None) -> Callable[[Any], list[str]] | None:
-    def faults(output: Any) -> list[str]:
-        assert output_type is not None
-        try:
-            output_type.model_validate(output)
-        except ValidationError as error:
-            listed = error.errors(include_url=False, include_context=False, include_input=False)
-            return [f"{'/'.join(map(str, one['loc'])) or 'the answer'}: {one['msg']}" for one in listed]
-        return []
-
-    return None if output_type is None else faults
+def _parsed(output_type: type[BaseModel], output: InlineOutput) -> BaseModel:
+    try:
+        return output_type.model_validate(output["output"])
+    except ValidationError as error:
+        listed = error.errors(include_url=False, include_context=False, include_input=False)
+        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the answer'}: {one['msg']}" for one in listed)
+        raise OutputRefused(
+            f"{output_type.__name__} refuses an output that follows its schema: {faults}. A durable run would have stored it: "
+            "say it in the schema, or deal with it where the output is read",
+            output,
+        ) from None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orchestrator.agents.conversation.hostile import clean
-from orchestrator.agents.tools.rows import as_result, deferred_signal, error_text, new_secret, result_of, tool_row
+from orchestrator.agents.tools.rows import as_result, error_text, new_secret, result_of, tool_row
 from orchestrator.agents.tools.toolbox import BadArguments, RegisteredTool, Toolbox, ToolContext, UnknownTool
 from orchestrator.domain.errors import NodeTimeout, OutputNotSerialisable
 from orchestrator.engine.context import running
@@ -16,7 +16,7 @@ from orchestrator.engine.payload import to_json
 from orchestrator.engine.upstream import Upstream
 from orchestrator.store.records import Claimed
 
-__all__ = ["ToolRunner", "as_result", "deferred_signal", "error_text", "new_secret", "result_of", "tool_row"]
+__all__ = ["ToolRunner", "as_result", "error_text", "new_secret", "result_of", "tool_row"]
 
 APPROVED: Final = "approved:"
 """What a call resumes from that a person approved."""
@@ -46,8 +46,13 @@ class ToolRunner:
             return _until("approval", spec if tool.deferred else {})
         end = self._called(claimed, tool, spec, arguments, secret)
         if isinstance(end, Done) and tool.deferred:
-            return _until(f"signal:{deferred_signal(secret)}", spec)
+            return _until("deferred", spec)
         return end
+
+    def limit(self, spec: Mapping[str, Any]) -> float | None:
+        """The tool's own time limit, seconds; None where it has none or is not known here."""
+        tool = self.toolbox.functions.get(spec.get("call", ""))
+        return None if tool is None else tool.card.timeout_seconds
 
     def _called(
         self, claimed: Claimed, tool: RegisteredTool, spec: Mapping[str, Any], arguments: Mapping[str, Any], secret: str

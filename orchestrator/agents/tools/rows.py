@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -92,11 +91,6 @@ def _function(accepted: Accepted, card: AgentCard, _: int) -> dict[str, Any]:
 def new_secret() -> str:
     """What completes a deferred call, beside the ids of its goal and node: letters, digits, underscores and hyphens."""
     return secrets.token_urlsafe(16)
-
-
-def deferred_signal(secret: str) -> str:
-    """The signal that a deferred call waits for. It stands in events and on screens, the secret must not."""
-    return f"deferred:{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
 
 
 def _task(accepted: Accepted, _: AgentCard, __: int) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Memory:
             lines.append(line)
         return lines[::-1]
 
-    def add(self, lease: Lease, card: AgentCard, task: str, output: Any) -> None:
+    def add(self, owner: str, lease: Lease, card: AgentCard, task: str, output: Any) -> None:
         """A node is done. A worker that dies between its commit and this makes its agent forget it."""
         if not card.memory:
             return
@@ -46,5 +46,4 @@ class Memory:
             "task": task[:KEPT_CHARACTERS],
             "output": said[:KEPT_CHARACTERS],
         }
-        owner = self.store.goals.field(lease.goal, "owner") or "default"
         self.store.agents.remember(owner, card.name, json.dumps(entry, ensure_ascii=False), card.memory)

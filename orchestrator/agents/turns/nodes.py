@@ -23,6 +23,7 @@ from orchestrator.agents.turns.memory import Memory
 from orchestrator.agents.turns.recover import Recovering
 from orchestrator.agents.turns.standing import Standing, Standings, UnknownAgent
 from orchestrator.agents.turns.talk import AgentTalk, Desk, with_turn
+from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.refs import references
@@ -80,13 +81,13 @@ class AgentNodes:
             return Parked("tools", "ready", resume=claimed.resume)  # some have not ended: the node is woken by the last
         standing, turn = gathered
         try:
-            decided = self.recovering.decided(lease, standing, turn)
+            decided = self.recovering.decided(lease, spec, standing, turn)
         except ChordalError as error:
             return Failed("agent", str(error), final=True)
         if not isinstance(decided, tuple):
             return decided
         standing, turn = decided
-        turn = replace(turn, kit=standing.first.kit, card=standing.first.card)
+        turn = replace(turn, kit=standing.first.kit, cards=standing.first.cards)
         end = with_turn(self._call(lease, spec, standing, Asked.of(claimed.resume), upstream), turn)
         if standing.first.kit and isinstance(end, Parked):
             self._tell("on_start", lease, standing, 0)
@@ -113,7 +114,7 @@ class AgentNodes:
         """How nodes stand, by id: state, output, and why they failed."""
         states = self.store.nodes.states(goal, names) if names else []
         outputs = self.store.nodes.outputs(goal, names) if names else []
-        dead = self.store.goals.part(goal, "dead") if any(one.get("state") == "FAILED" for one in states) else {}
+        dead = self.store.goals.dead(goal, names) if any(one.get("state") == "FAILED" for one in states) else {}
         return {
             name: (record.get("state", "DROPPED"), self.payloads.unpack(text), _why(dead.get(name)))
             for name, record, text in zip(names, states, outputs, strict=True)
@@ -136,14 +137,14 @@ class AgentNodes:
             standing = self.standings.read(lease, spec)
         except ChordalError:
             return failure
-        limits = standing.card.limits
-        if failure.final or claimed.failures >= limits.max_retries:
+        most = spec.get("retries", standing.card.limits.max_retries)
+        if failure.final or claimed.failures >= most:
             return self._give_up(lease, spec, standing, failure, Asked.of(claimed.resume))
         kind = error.failure.kind if isinstance(error, CallFailed) and error.failure else None
         pause = 0.0
         if kind is not FailureKind.TIMEOUT:
             pause = backoff(claimed.failures + 1, BACKOFF_SECONDS, BACKOFF_CAP_SECONDS, random.uniform)
-        return replace(failure, retries=limits.max_retries, seconds=pause)
+        return replace(failure, retries=most, seconds=pause)
 
     def _give_up(
         self, lease: Lease, spec: Mapping[str, Any], standing: Standing, failure: Failed, asked: Asked
@@ -178,7 +179,7 @@ class AgentNodes:
             self._done,
             lambda lease, now, turn: self._tell("on_turn", lease, now, turn),
             self.keeping,
-            lambda: self.standings.cards(lease.goal),
+            lambda: self._head(lease.goal, standing.card),
         )
         return AgentTalk(lease, spec, standing, taken, made, trimmed, desk)
 
@@ -220,9 +221,23 @@ class AgentNodes:
         except Exception:
             log.exception("%s of the agent %s failed; %s goes on", moment, standing.card.name, lease.node)
 
-    def _done(self, lease: Lease, spec: Mapping[str, Any], standing: Standing, output: dict[str, Any]) -> None:
+    def _head(self, goal: str, card: AgentCard) -> dict[str, Any]:
+        """What a sub-goal takes over: the agents, and of the budget an equal part for each that may be started."""
+        head: dict[str, Any] = {
+            "agents": [
+                one.model_dump(mode="json", exclude_defaults=True) for one in self.standings.cards(goal).values()
+            ]
+        }
+        if (left := self.asking().budgets.left(goal)) is not None:
+            units = {name: value // (card.limits.spawn + 1) for name, value in left.items() if name != "when_spent"}
+            head["budget"] = left | units
+        return head
+
+    def _done(
+        self, owner: str, lease: Lease, spec: Mapping[str, Any], standing: Standing, output: dict[str, Any]
+    ) -> None:  # fmt: skip
         """The node is done: its agent remembers it."""
-        self.memory.add(lease, standing.card, spec.get("title") or lease.node, output["output"])
+        self.memory.add(owner, lease, standing.card, spec.get("title") or lease.node, output["output"])
         self._tell("on_done", lease, standing, output["turns"], output=output)
 
 

@@ -19,7 +19,6 @@ from orchestrator.engine.encode import score
 from orchestrator.engine.ends import End, Failed, Parked, Turn
 from orchestrator.engine.payload import to_json
 from orchestrator.gate.asked import Asked
-from orchestrator.llm.course import Progress
 from orchestrator.store.records import NodeRow
 
 ASKED_FOR: Final = "recovery"
@@ -53,10 +52,14 @@ class Recovering:
             return replace(failure, final=True, turn=Turn((as_text(over),)))
         child = child_name(lease.node, f"r{helped + 1}.0")
         told = Told(why="recovery", text=f"You could not go on: {failure.error}", node=child)
-        row = self._row(lease, standing, child, plan.agent, plan.task, spec, judge="recovery")
+        helper = self.standings.cards(lease.goal).get(plan.agent)
+        queue = helper.queue if helper else None
+        row = self._row(lease, standing, child, plan.agent, plan.task, spec, queue, judge="recovery")
         return _parked(asked, told, (row,))
 
-    def decided(self, lease: Lease, standing: Standing, turn: Turn) -> tuple[Standing, Turn] | End:
+    def decided(
+        self, lease: Lease, spec: Mapping[str, Any], standing: Standing, turn: Turn
+    ) -> tuple[Standing, Turn] | End:  # fmt: skip
         """Where a recovery has ended, what follows from it: the agent goes on, its task is split, or it fails."""
         last = standing.entries[-1] if standing.entries else None
         if not isinstance(last, Told) or last.why != "recovery" or not last.node:
@@ -72,7 +75,7 @@ class Recovering:
         if decision.action is Action.FAIL:
             return self._failed(f"the recovery by {names[0]} gave it up: {decision.advice}")
         if decision.action is Action.SPLIT and decision.steps:
-            return self._split(lease, standing, decision)
+            return self._split(lease, spec, standing, decision)
         return self._go_on(standing, turn, decision.advice)
 
     def _go_on(self, standing: Standing, turn: Turn, advice: str) -> tuple[Standing, Turn]:
@@ -83,21 +86,24 @@ class Recovering:
         over = Told(why="retry", text=f"The node failed before: {reason}")
         return Failed("agent", reason, final=True, turn=Turn((as_text(over),)))
 
-    def _split(self, lease: Lease, standing: Standing, decision: RecoveryDecision) -> End:
+    def _split(
+        self, lease: Lease, spec: Mapping[str, Any], standing: Standing, decision: RecoveryDecision
+    ) -> End:  # fmt: skip
         """The parts of the task, each a node of the same agent; their outputs come back to this one."""
         count = _helped(standing.entries)
         names = [child_name(lease.node, f"s{count}.{index}") for index in range(len(decision.steps))]
         told = Told(why="recovery", text="The task was split into parts.", node=" ".join(names))
+        queue = spec.get("queue") or standing.card.queue
         rows = tuple(
-            self._row(lease, standing, name, standing.card.name, step, {}, judge="")
+            self._row(lease, standing, name, standing.card.name, step, spec, queue)
             for name, step in zip(names, decision.steps, strict=True)
         )
         return _parked(Asked(), told, rows)
 
     def _row(
-        self, lease: Lease, standing: Standing, name: str, agent: str, task: str, spec: Mapping[str, Any], judge: str
-    ) -> NodeRow:
-        card = self.standings.cards(lease.goal).get(agent)
+        self, lease: Lease, standing: Standing, name: str, agent: str, task: str, spec: Mapping[str, Any],
+        queue: str | None, judge: str = "",
+    ) -> NodeRow:  # fmt: skip
         inputs = {"task": task, **({"judge": judge} if judge else {})}
         fields = {
             "kind": "agent", "agent": agent, "title": task[:200], "inputs": inputs, "_literal": True,
@@ -105,13 +111,12 @@ class Recovering:
         }  # fmt: skip
         return NodeRow(
             id=name, spec=to_json(fields), parents="", edges=f"{lease.node}:i", need=0, open=None,
-            score=score(2, spec.get("priority", 0)), queue=(card.queue if card else None) or "", lane="", lease_ms=None,
+            score=score(2, spec.get("priority", 0)), queue="" if queue in (None, "default") else str(queue), lane="", lease_ms=None,
         )  # fmt: skip
 
 
 def _parked(asked: Asked, told: Told, rows: tuple[NodeRow, ...]) -> End:
-    following = replace(asked.anew(Progress()), since_ms=0)
-    return Parked("children", "ready", resume=following.as_text(), turn=Turn((as_text(told),), tools=rows))
+    return Parked("children", "ready", resume=asked.following().as_text(), turn=Turn((as_text(told),), tools=rows))
 
 
 def _helped(entries: tuple[Entry, ...]) -> int:

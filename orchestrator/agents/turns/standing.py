@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ class Standings:
             found = self._declared(name)
             if found is None:
                 raise UnknownAgent(self._not_found(lease.goal, name))
-            card, first = found, replace(first, card=(name, found.model_dump_json(exclude_defaults=True)))
+            card, first = found, replace(first, cards=((name, found.model_dump_json(exclude_defaults=True)),))
         judged = "judge" in (spec.get("inputs") or {})
         cards = self.cards(lease.goal) if judged or (card.tools and not said.kit) else {}
         ruling = self._ruling(lease.goal, lease.node, spec, cards) if judged else None
@@ -99,11 +99,21 @@ class Standings:
             kit = self._kit_of(card, cards | {card.name: card})
             if ruling is not None:
                 kit = kit.model_copy(update={"output_schema": ruling.schema})
-            first = replace(first, kit=(kit.digest(), kit.model_dump_json(exclude_defaults=True)))
+            first = replace(
+                first,
+                kit=(kit.digest(), kit.model_dump_json(exclude_defaults=True)),
+                cards=(*first.cards, *self._others(kit, cards)),
+            )
         entries = tuple(self._keeping.entry(text) for text in said.entries)
         steering = tuple(Steered.model_validate_json(text) for text in said.steering)
         depth = spec.get("_depth") or (spec.get("metadata") or {}).get("agent_depth", 0)
         return Standing(card, kit, entries, steering, int(depth), ruling.judge if ruling else None, first)
+
+    def _others(self, kit: Kit, known: Mapping[str, AgentCard]) -> Iterator[tuple[str, str]]:
+        """The agents of the kit that the goal did not bring: any worker can go on with them then."""
+        for tool in kit.tools:
+            if tool.kind is ToolKind.AGENT and tool.call not in known and (found := self._declared(tool.call)):
+                yield tool.call, found.model_dump_json(exclude_defaults=True)
 
     def cards(self, goal: str) -> dict[str, AgentCard]:
         """The agents that a goal brings along."""

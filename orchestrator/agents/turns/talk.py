@@ -19,11 +19,10 @@ from orchestrator.agents.names import child_name
 from orchestrator.agents.tools.nodes import tool_row
 from orchestrator.agents.turns.keeping import Keeping
 from orchestrator.agents.turns.standing import Standing
-from orchestrator.domain.agent import AgentCard, ToolKind
+from orchestrator.domain.agent import ToolKind
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done, End, Failed, Parked, Turn
 from orchestrator.gate.asked import Asked
-from orchestrator.llm.course import Progress
 from orchestrator.llm.messages import Reply, Request
 
 _OTHERS = (ToolKind.AGENT, ToolKind.GOAL)
@@ -37,13 +36,13 @@ class Desk:
     """Into the line for the next turn."""
     gave_up: Callable[[Lease, Mapping[str, Any], Standing, str, Asked], End]
     """No further turn can help: recovery, or the end of the node."""
-    done: Callable[[Lease, Mapping[str, Any], Standing, dict[str, Any]], None]
-    """The node is done, with this output."""
+    done: Callable[[str, Lease, Mapping[str, Any], Standing, dict[str, Any]], None]
+    """The node of this owner is done, with this output."""
     turned: Callable[[Lease, Standing, int], None]
     """A turn is committed, and the node goes on."""
     keeping: Keeping
-    cards: Callable[[], Mapping[str, AgentCard]]
-    """The agents of the goal, for sub-goals."""
+    head: Callable[[], dict[str, Any]]
+    """What a sub-goal's document takes over from this goal: its agents, and a part of its budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class AgentTalk:
 
     def answered(self, reply: Reply, waited_seconds: float, asked: Asked) -> End:
         """What the node does with the answer; it is committed together with the turn."""
-        standing, following = self.standing, asked.anew(Progress())
+        standing, following = self.standing, asked.following()
         step = after(
             standing.card,
             standing.kit,
@@ -77,13 +76,8 @@ class AgentTalk:
             judge=standing.judge,
         )
         if isinstance(step, CallTools):
-            head: dict[str, Any] = {}
-            if any(one.tool.kind is ToolKind.GOAL for one in step.calls):
-                cards = self.desk.cards().values()
-                head = {
-                    "owner": self.request.owner,
-                    "agents": [card.model_dump(mode="json", exclude_defaults=True) for card in cards],
-                }
+            starts = any(one.tool.kind is ToolKind.GOAL for one in step.calls)
+            head = {"owner": self.request.owner, **self.desk.head()} if starts else {}
             rows = tuple(
                 tool_row(
                     one, card=standing.card, goal=self.lease.goal, parent=self.lease.node, depth=standing.depth,
@@ -94,23 +88,20 @@ class AgentTalk:
             )  # fmt: skip
             turn = replace(self._turn(waited_seconds, step.answered), tools=rows)
             reason = "children" if any(one.tool.kind in _OTHERS for one in step.calls) else "tools"
-            return self._told(
-                Parked(reason, "ready", resume=replace(following, since_ms=0).as_text(), turn=turn), step.answered
-            )
+            return self._told(Parked(reason, "ready", resume=following.as_text(), turn=turn), step.answered)
         if isinstance(step, Finished):
-            resume = replace(following, since_ms=0).as_text()
-            turn = replace(self._turn(waited_seconds, step.answered), again=resume)
+            turn = replace(self._turn(waited_seconds, step.answered), again=following.as_text())
             output = outcome(standing.card, standing.kit, (*standing.entries, step.answered))
             about = {"agent": {"name": standing.card.name, "turns": output["turns"], **output["usage"]}}
             return Done(
-                output, about, turn, lambda: self.desk.done(self.lease, self.spec, standing, output)
+                output, about, turn, lambda: self.desk.done(self.request.owner, self.lease, self.spec, standing, output)
             )  # fmt: skip
         said: tuple[Entry, ...] = step.entries
         turn = self._turn(waited_seconds, *said)
         now = standing.with_entries(*said)
         if isinstance(step, GivenUp):
             return with_turn(self.desk.gave_up(self.lease, self.spec, now, step.reason, following), turn)
-        again = self.desk.call_again(self.lease, self.spec, now, replace(following, since_ms=0))
+        again = self.desk.call_again(self.lease, self.spec, now, following)
         return self._told(with_turn(again, turn), said[0])
 
     def _told(self, end: End, answered: Entry) -> End:
@@ -151,7 +142,7 @@ def with_turn(end: End, before: Turn) -> End:
             before.steered + own.steered,
             before.event or own.event,
             before.kit or own.kit,
-            before.card or own.card,
+            before.cards + own.cards,
             before.tools + own.tools,
         ),
     )

@@ -151,6 +151,16 @@ def test_repairs_are_answers_in_a_row_without_an_accepted_call() -> None:
     assert isinstance(follow(reply(""), again, repairs=2), AskAgain)
 
 
+def test_a_message_and_an_accepted_answer_begin_the_count_of_repairs_anew() -> None:
+    final = Answered(turn=1, text="done", final=True)
+    heard = Steered(id="s", text="And the other one?")
+    bad: list[Entry] = [Answered(turn=2), Told(why="fault", text="It is empty.")]
+    assert isinstance(follow(reply(""), [final, heard, *bad], repairs=2), AskAgain)
+    assert isinstance(follow(reply(""), [final, heard, *bad, *bad], repairs=2), GivenUp)
+    assert isinstance(follow(reply(""), [final, *bad], repairs=2), AskAgain)
+    assert isinstance(follow(reply(""), [*bad, *bad, heard], repairs=2), AskAgain)
+
+
 def test_without_repairs_the_first_fault_is_the_end() -> None:
     assert isinstance(follow(reply(""), repairs=0), GivenUp)
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, field_validator
 
 from orchestrator.agents.agent import Agent, AgentEvent, Agents
 from orchestrator.agents.conversation.transcript import Answered, Results
-from orchestrator.agents.inline.run import AgentGaveUp, NotInline
+from orchestrator.agents.inline.run import AgentGaveUp, NotInline, OutputRefused
 from orchestrator.agents.tools.toolbox import Toolbox, ToolContext, tool
 from orchestrator.engine.context import current
 from orchestrator.llm.failures import LlmCancelled, LlmRefused
@@ -91,11 +91,33 @@ def test_a_run_from_the_task_through_tools_to_the_output(declare: Any, box: Tool
 
 
 def test_an_output_type_is_repaired_and_parsed(declare: Any) -> None:
-    script = Scripted([Step(text="no"), Step(text='{"size": 3}'), Step(text='{"size": 4}')])
+    script = Scripted([Step(text="no"), Step(text='{"size": "x"}'), Step(text='{"size": 4}')])
     output = declare(output_type=Report).run_inline("Measure.", provider=script)
     assert output.parsed == Report(size=4)
     assert output["output"] == {"size": 4}
-    assert "must be even" in script.calls[2].request.messages[-1].text
+    assert "size" in script.calls[2].request.messages[-1].text
+
+
+def test_an_output_is_judged_by_its_schema_as_in_durable_runs(declare: Any) -> None:
+    told: list[str] = []
+    script = Scripted([Step(text='{"size": 3}'), Step(text='{"size": 4}')])
+    ada = declare(output_type=Report, on_done=lambda one: told.append(one.moment))
+    with pytest.raises(OutputRefused, match="durable run would have stored") as caught:
+        ada.run_inline("Measure.", provider=script)
+    assert "Report refuses" in str(caught.value)
+    assert "size: Value error, the size must be even" in str(caught.value)
+    assert (caught.value.output["output"], caught.value.output.parsed) == ({"size": 3}, None)
+    assert len(caught.value.output.entries) == len(script.calls) == 1
+    assert told == ["on_done"]
+
+
+def test_what_a_sub_agents_validator_refuses_is_its_result_as_in_durable_runs(declare: Any) -> None:
+    ada = declare(tools=[declare("bob", output_type=Report)])
+    script = Scripted([
+        calls(("agent_bob", '{"task": "Measure."}'), role="ada"), Step(role="bob", text='{"size": 3}'),
+        Step(role="ada", text="done"),
+    ])  # fmt: skip
+    assert results(ada.run_inline("Go.", provider=script)) == [['{"size":3}']]
 
 
 def test_an_agent_that_gives_no_usable_answer_gives_up_with_what_was_said(declare: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.agents.conversation.decide import Accepted
 from orchestrator.agents.conversation.transcript import Called
 from orchestrator.agents.tools.kits import TASK_PARAMETERS
-from orchestrator.agents.tools.nodes import ToolRunner, deferred_signal, result_of, tool_row
+from orchestrator.agents.tools.nodes import ToolRunner, result_of, tool_row
 from orchestrator.agents.tools.toolbox import Toolbox, ToolContext, tool
 from orchestrator.domain.agent import AgentCard, AgentLimits, ToolCard, ToolKind
 from orchestrator.domain.lease import Lease
@@ -64,7 +64,7 @@ def test_a_deferred_call_runs_first_and_waits_for_its_own_signal() -> None:
     assert ends[0] == ends[1]
     assert isinstance(ends[0], Parked)
     assert (ends[0].reason, ends[0].then, ends[0].seconds) == (
-        f"signal:{deferred_signal(spec['deferred'])}", "failed", 60,
+        "deferred", "failed", 60,
     )  # fmt: skip
     assert spec["deferred"] not in ends[0].as_json()
     assert ends[0].failure is not None
@@ -90,7 +90,7 @@ def test_a_deferred_call_with_approval_waits_twice_and_fails_as_others_do() -> N
     assert SEEN == []
     second = runner.run(claimed(spec, resume="approved:{}"), spec, Given())  # type: ignore[arg-type]
     assert isinstance(second, Parked)
-    assert second.reason.startswith("signal:deferred:")
+    assert second.reason == "deferred"
     third = runner.run(claimed(spec, resume="approved:{}"), spec, Given())  # type: ignore[arg-type]
     assert isinstance(third, Failed)
     assert third.error == "OSError: closed"

@@ -12,7 +12,7 @@ G, N, T = GoalState, NodeState, TaskStatus
 TOOL = Step(NodeKind.TOOL, N.RUNNING)
 ENDED_AGENT = Step(NodeKind.AGENT, N.DONE)
 CHILD = Step(NodeKind.AGENT, N.WAITING, "llm:main")
-DEFERRED = Step(NodeKind.TOOL, N.WAITING, "signal:deferred:abc")
+DEFERRED = Step(NodeKind.TOOL, N.WAITING, "deferred")
 APPROVAL = Step(NodeKind.TOOL, N.WAITING, "approval")
 
 

@@ -61,8 +61,8 @@ def test_an_update_has_a_time_of_its_own_and_says_where_to_go_on() -> None:
 
 
 def test_an_update_does_not_hold_the_secret_of_a_deferred_tool() -> None:
-    waiting = event("node.waiting", "task.t1.0", reason="signal:deferred:5f3a")
-    assert update_of(waiting, "ann", "")["data"] == {"reason": "signal:deferred"}
+    waiting = event("node.waiting", "task.t1.0", reason="deferred")
+    assert update_of(waiting, "ann", "")["data"] == {"reason": "deferred"}
 
 
 def test_all_conditions_hold_together() -> None:

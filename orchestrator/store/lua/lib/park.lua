@@ -36,7 +36,11 @@ local function park(node, body, delay, attempt, token, worker)
   if delay ~= '' then call('ZADD', TIMERS, int(now + tonumber(delay)), node) end
   local signal = string.match(note.reason, '^signal:(.+)$')
   local sent = signal and call('HGET', SIGNALS, signal)
+  local gift = note.reason == 'deferred' and call('HGET', task(node), 'gift')
   if sent then wake(node, note.reason, 'done', sent)
+  elseif gift then
+    call('HDEL', task(node), 'gift')
+    wake(node, 'deferred', string.match(gift, '^(%l+) (.*)$'))
   elseif FOR_ITEMS[note.reason] and tonumber(call('HGET', task(node), 'items_left') or '0') <= 0 then
     wake(node, 'items', 'ready', note.resume or 'items')
   end

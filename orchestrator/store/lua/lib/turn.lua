@@ -12,7 +12,7 @@ local function hear_out(node, resume, attempt, token, worker)
 end
 
 -- `text` is JSON: {"entries": [text], "steered": number, "event": JSON text or '', "kit": [digest, JSON] or nil,
---   "card": [name, JSON] or nil, "again": what it resumes from should a message be left, or nil, "tools": [ten texts as for
+--   "cards": [[name, JSON]*], "again": what it resumes from should a message be left, or nil, "tools": [ten texts as for
 --   submit_piece]*}. Returns true if the node goes on, whatever its end was to be.
 local function note_turn(node, attempt, token, worker, text)
   local turn = cjson.decode(text)
@@ -22,8 +22,11 @@ local function note_turn(node, attempt, token, worker, text)
   if turn.kit and call('HSETNX', task(node), 'kit', turn.kit[1]) == 1 then -- fixed with the first step: it never grows
     call('HSETNX', AGENTS, 'kit:' .. turn.kit[1], turn.kit[2])
   end
-  if turn.card then call('HSETNX', AGENTS, turn.card[1], turn.card[2]) end
-  if turn.event ~= '' then emit('node.turn', node, attempt, token, worker, turn.event) end
+  for _, card in ipairs(turn.cards) do call('HSETNX', AGENTS, card[1], card[2]) end
+  if turn.event ~= '' then
+    emit('node.turn', node, attempt, token, worker, turn.event)
+    call('HDEL', task(node), 'failures', 'lost') -- it got on: what went wrong before counts no more
+  end
   if turn.again and call('LLEN', steer_key(node)) > 0 then
     hear_out(node, turn.again, attempt, token, worker)
     return true
