@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 MIN   := 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers house bench bench-llm chaos soak docs clean
+.PHONY: help install demo test check format lint types layers house bench bench-llm bench-agents chaos soak docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show the targets
@@ -83,6 +83,9 @@ bench: $(STAMP) ## Measure, beside plain Celery and PEERS="ray dask ..." or all 
 bench-llm: $(STAMP) ## Measure the line before a model: limits, fairness, a kill, quotas, calls in flight (ARGS="--help" lists the options)
 	@$(BIN)/python -m bench.llm $(ARGS)
 
+bench-agents: $(STAMP) ## Measure agents: 10,000 that wait for a model, 500 that are driven at once (ARGS="--only X|--smoke|--page")
+	@$(BIN)/python -m bench.agents $(ARGS)
+
 chaos: $(STAMP) ## Kill, stop, cut and fill everything under load for SECONDS=300, as SEED=n decides; then check every history
 	@PYTHONPATH=tests $(BIN)/python -P -m chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
@@ -97,6 +100,7 @@ endif
 docs: $(STAMP) ## Regenerate the reference pages, then check every link and name in the docs
 	@$(BIN)/python docs/generate.py
 	@PYTHONPATH=tests $(BIN)/python -P -m chaos.matrix
+	@PYTHONPATH=tests $(BIN)/python -P -m support.hostile page
 	@$(BIN)/python -P -m pytest -q tests/unit/test_docs.py
 
 clean: ## Remove what runs and builds leave behind; keeps $(VENV)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.llm.section import Options, Section, section_of
+from bench.llm.section import Section, section_of
 
 
 @dataclass
@@ -20,8 +20,8 @@ class Results:
     sections: list[Section] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, date: str, machine: dict[str, Any], options: Options) -> Results:
-        """Nothing yet."""
+    def begun(cls, date: str, machine: dict[str, Any], options: Any) -> Results:
+        """Nothing yet. `options` is a dataclass; what it `tell`s with is left out."""
         kept = {name: value for name, value in asdict(options).items() if name != "tell"}
         return cls(date, machine, kept)
 

@@ -51,21 +51,28 @@ def write_page(results: Results, source: str, page: Path = PAGE) -> None:
 
 def text(results: Results, source: str) -> str:
     """The page."""
-    made = (
-        f"<!-- Made by bench/llm/show.py from bench/results/{source}; `make bench-llm ARGS=--page` writes it again. -->"
-    )
-    parts = [made, _INTRO, _machine(results), *_verdicts(results)]
+    made = f"Made by bench/llm/show.py from bench/results/{source}; `make bench-llm ARGS=--page` writes it again."
+    return page_of(results, made, _INTRO, _machine(results), _FOOT)
+
+
+def page_of(results: Results, made: str, intro: str, machine: str, foot: str) -> str:
+    """A page of sections: who made it, what it is about, where it was measured, and how to do it again."""
+    parts = [f"<!-- {made} -->", intro, machine, *_verdicts(results)]
     for section in results.sections:
         parts += _section(section)
-    return "\n\n".join([*parts, _FOOT]) + "\n"
+    return "\n\n".join([*parts, foot]) + "\n"
+
+
+def machine_of(results: Results) -> str:
+    """Where it was measured."""
+    machine = results.machine
+    return f"{machine['cpus']} CPUs ({machine['cpu']}), Python {machine['python']}, {Path(machine['server']).name}"
 
 
 def _machine(results: Results) -> str:
-    machine = results.machine
-    what = f"{machine['cpus']} CPUs ({machine['cpu']}), Python {machine['python']}, {Path(machine['server']).name}"
     options = results.options
     return (
-        f"Measured on {results.date[:10]}: {what}. {options['processes']} processes of {options['threads']} threads call, "
+        f"Measured on {results.date[:10]}: {machine_of(results)}. {options['processes']} processes of {options['threads']} threads call, "
         f"on the same machine as the server, which syncs its append-only file every second."
     )
 

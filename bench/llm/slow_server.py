@@ -19,12 +19,13 @@ _COMPLETION: Final = {
 }  # fmt: skip
 
 
-def _http(body: object) -> bytes:
+def http(body: object) -> bytes:
+    """A whole answer."""
     text = json.dumps(body).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(text), text)
 
 
-ANSWER: Final = _http(_COMPLETION)
+ANSWER: Final = http(_COMPLETION)
 
 
 class Counts:
@@ -60,18 +61,23 @@ class Connection(asyncio.Protocol):
         path = head.split(b" ", 2)[1]
         if path == b"/count":
             counts = self._counts
-            self._write(_http({"answered": counts.answered, "open": counts.open, "most": counts.most}))
+            self._write(http({"answered": counts.answered, "open": counts.open, "most": counts.most}))
             counts.most = counts.open
             return
         self._counts.open += 1
         self._counts.most = max(self._counts.most, self._counts.open)
         milliseconds = int(path.split(b"/", 2)[1])
-        asyncio.get_running_loop().call_later(milliseconds / 1000, self._answer)
+        answer = self.answer_to(path, rest)
+        asyncio.get_running_loop().call_later(milliseconds / 1000, self._answer, answer)
 
-    def _answer(self) -> None:
+    def answer_to(self, path: bytes, body: bytes) -> bytes:  # noqa: ARG002
+        """The same to everybody."""
+        return ANSWER
+
+    def _answer(self, answer: bytes) -> None:
         self._counts.open -= 1
         self._counts.answered += 1
-        self._write(ANSWER)
+        self._write(answer)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

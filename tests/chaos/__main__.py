@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import randrange
 
-from chaos import driver, faults_llm, matrix, report
+from chaos import driver, faults_llm, matrix, report, turns
 from chaos.catalogue import FAULTS, SCENARIOS
 
 
@@ -26,6 +26,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="goals call models of a provider on this machine, and faults strike these too",
     )
+    parser.add_argument("--agents", action="store_true", help="instead: kill -9 at each point of an agent's turn")
+    parser.add_argument("--seeds", type=int, default=20, help="of --agents, one goal and one kill each; default 20")
     parser.add_argument("--list", action="store_true", help="name the faults and stop")
     parser.add_argument(
         "--schedule", action="store_true", help="name the first two rounds of the seed's faults and stop"
@@ -40,6 +42,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; returns 1 if anything was violated."""
     asked = arguments(argv)
+    if asked.agents:
+        found = turns.run(range(asked.seeds), report.flushed)
+        print(turns.table(found))
+        return int(any(one.faults for one in found))
     seed = randrange(1_000_000) if asked.seed is None else asked.seed
 
     def chosen(name: str) -> bool:

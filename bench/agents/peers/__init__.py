@@ -1,0 +1,1 @@
+"""The same turns by others."""
