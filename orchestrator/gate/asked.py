@@ -29,11 +29,25 @@ class Asked:
     """Output tokens that are reserved in the line."""
     line: str = ""
     """Where it waits: an account, or a model of it with limits of its own."""
+    model: str = ""
+    """The model that it waits for; '' while it does not stand in the line."""
+    tokens: int = 0
+    """Input tokens of the request when it joined."""
 
     def as_text(self) -> str:
         """As the parked record resumes from it."""
         return PREFIX + json.dumps(
-            [self.progress.as_json(), self.number, self.since_ms, self.asked_ms, self.looks, self.limit, self.line],
+            [
+                self.progress.as_json(),
+                self.number,
+                self.since_ms,
+                self.asked_ms,
+                self.looks,
+                self.limit,
+                self.line,
+                self.model,
+                self.tokens,
+            ],
             separators=(",", ":"),
         )
 
@@ -62,4 +76,4 @@ class Asked:
 
     def anew(self, progress: Progress) -> Self:
         """To ask again, with another place in the line."""
-        return replace(self, progress=progress, number=self.number + 1, asked_ms=0, looks=0)
+        return replace(self, progress=progress, number=self.number + 1, asked_ms=0, looks=0, model="")

@@ -32,6 +32,7 @@ from orchestrator.llm.profiles import Profiles
 from orchestrator.llm.schema import BadSchema
 from orchestrator.llm.settle import Target, cost
 from orchestrator.llm.sharing import Cache
+from orchestrator.llm.tokens import encoding_of
 from orchestrator.store.llm_records import Outcome, Word
 from orchestrator.store.records import Claimed
 from orchestrator.store.store import Store
@@ -46,25 +47,32 @@ Publish = Callable[[str, Word], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A call that a claimed node wants."""
+class Stand:
+    """What a claimed node's place in a line says of it."""
 
     lease: Lease
     spec: Mapping[str, Any]
-    talk: Talk
+    owner: str
     run: str
     """When the goal was stored."""
-    resumed_ms: int = 0
+    resumed_ms: int
     """When the goal last went on after a pause: a wait or a time limit does not count the pause."""
+
+    def place(self, asked: Asked) -> Place:
+        """Where it stands in the line."""
+        return asked.place(self.lease, self.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish(Stand):
+    """A call that a claimed node wants."""
+
+    talk: Talk
 
     @property
     def request(self) -> Request:
         """What is asked."""
         return self.talk.request
-
-    def place(self, asked: Asked) -> Place:
-        """Where it stands in the line."""
-        return asked.place(self.lease, self.run)
 
 
 class Asking:
@@ -88,6 +96,8 @@ class Asking:
         """What a claimed node does: it parks until its call may go out, or it ends."""
         asked = Asked.of(claimed.resume)
         try:
+            if (end := self.look(claimed, spec)) is not None:
+                return end
             wish = self.wish(claimed.lease, spec, upstream, asked)
             found = cached(self.cache, wish.request)
             if found is not None:
@@ -96,14 +106,33 @@ class Asking:
         except (BadInputs, LlmError) as error:
             return self.failed(claimed, spec, error)
 
+    def look(self, claimed: Claimed, spec: Mapping[str, Any]) -> End | None:
+        """For a node whose timer has come while it stands in the line: make sure that it does, and park it again.
+
+        What it asks is not read for that; with many that wait, looking is most of what they cost. None: it stands in no line.
+        """
+        asked = Asked.of(claimed.resume)
+        if not asked.model or asked.model not in self.profiles.models:
+            return None
+        model, account = self.profiles.model_and_account(asked.model)
+        target = Target(asked.model, model, account, encoding_of(model, asked.model), asked.tokens)
+        stand = Stand(claimed.lease, spec, *self._known(claimed.lease.goal))
+        try:
+            return self._park(stand, *self._in_time(stand, asked), target)
+        except LlmError as error:
+            return self.failed(claimed, spec, error)
+
     def wish(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> Wish:
         """The call that a node wants. Raises what its speaker does."""
         return self.for_talk(lease, spec, self._speaker(spec).talk(lease, spec, upstream, asked))
 
     def for_talk(self, lease: Lease, spec: Mapping[str, Any], talk: Talk) -> Wish:
         """What a node says to a model, as a wish."""
-        run, resumed = self._store.goals.fields(lease.goal, "created", "resumed")
-        return Wish(lease, spec, talk, run or "", int(resumed or 0))
+        return Wish(lease, spec, *self._known(lease.goal), talk)
+
+    def _known(self, goal: str) -> tuple[str, str, int]:
+        owner, run, resumed = self._store.goals.fields(goal, "owner", "created", "resumed")
+        return owner or "default", run or "", int(resumed or 0)
 
     def failed(self, claimed: Claimed, spec: Mapping[str, Any], error: Exception) -> End:
         """What a node does whose call cannot be made or got no answer."""
@@ -121,23 +150,41 @@ class Asking:
 
         Raises what ends the call: its time is over, its wait was too long, it fits no model.
         """
-        now = self._store.goals.clock_ms()
-        asked = asked.after_pause(wish.resumed_ms)
-        asked = replace(asked, since_ms=asked.since_ms or now)
-        left = self.left(wish, asked, now)
-        if left <= 0:
-            raise LlmDeadline(f"the call's time is over, {asked.progress.attempts} attempts")
+        asked, now, left = self._in_time(wish, asked, paused=bool(pause))
         if pause:
             return Parked("backoff", "ready", pause, resume=asked.as_text(), why=why)
-        wait = self.profiles.wait_seconds
-        if asked.asked_ms and now - asked.asked_ms >= wait * 1000:
-            raise self._wait_over(asked, wish.place(asked), wait)
         target, limit, asked = self._reserved(self.course(wish), asked)
-        asked = replace(asked, asked_ms=asked.asked_ms or now, limit=limit, line=line_of(self.profiles, target.key))
-        left = min(left, wait - (now - asked.asked_ms) / 1000)
+        line = line_of(self.profiles, target.key)
+        asked = replace(asked, limit=limit, line=line, model=target.key, tokens=target.input_tokens)
+        return self._park(wish, asked, now, left, target, why, stands_there)
+
+    def _in_time(self, stand: Stand, asked: Asked, paused: bool = False) -> tuple[Asked, int, float]:
+        """The call with its clocks, Redis time (ms), and the seconds left for it. Raises LlmDeadline and WaitOver."""
+        now, wait = self._store.goals.clock_ms(), self.profiles.wait_seconds
+        asked = asked.after_pause(stand.resumed_ms)
+        asked = replace(asked, since_ms=asked.since_ms or now)
+        left = self.left(stand, asked, now)
+        if left <= 0:
+            raise LlmDeadline(f"the call's time is over, {asked.progress.attempts} attempts")
+        if not paused and asked.asked_ms and now - asked.asked_ms >= wait * 1000:
+            raise self._wait_over(asked, stand.place(asked), wait)
+        return asked, now, left
+
+    def _park(
+        self,
+        stand: Stand,
+        asked: Asked,
+        now: int,
+        left: float,
+        target: Target,
+        why: str = "",
+        stands_there: bool = False,
+    ) -> End:
+        asked = replace(asked, asked_ms=asked.asked_ms or now)
+        left = min(left, self.profiles.wait_seconds - (now - asked.asked_ms) / 1000)
         look = max(0.1, min(LOOK_SECONDS * 2.0 ** min(asked.looks, 2), left))
         text = replace(asked, looks=asked.looks + 1).as_text()
-        join = None if stands_there else partial(self._join, wish, target, asked)
+        join = None if stands_there else partial(self._join, stand, target, asked)
         return Parked(f"llm:{asked.line}", "ready", look, resume=text, after=join, why=why)
 
     def again(self, wish: Wish, asked: Asked, following: Again, why: str) -> End:
@@ -148,10 +195,10 @@ class Asking:
         """The decisions of the call."""
         return Course(self.profiles, self._estimates, wish.request, random.uniform)
 
-    def left(self, wish: Wish, asked: Asked, now_ms: int) -> float:
+    def left(self, stand: Stand, asked: Asked, now_ms: int) -> float:
         """Seconds that are left for the call."""
-        total = min(self.profiles.total_seconds, wish.spec.get("timeout_seconds") or self.profiles.total_seconds)
-        since_ms = asked.after_pause(wish.resumed_ms).since_ms or now_ms
+        total = min(self.profiles.total_seconds, stand.spec.get("timeout_seconds") or self.profiles.total_seconds)
+        since_ms = asked.after_pause(stand.resumed_ms).since_ms or now_ms
         return float(total - (now_ms - since_ms) / 1000)
 
     def _reserved(self, course: Course, asked: Asked) -> tuple[Target, int, Asked]:
@@ -168,18 +215,18 @@ class Asking:
         before = int(word.detail) if word.detail.isdigit() else 0
         return WaitOver(asked.line, wait, before, self.limiter.waits_for(asked.line))
 
-    def _join(self, wish: Wish, target: Target, asked: Asked) -> None:
+    def _join(self, stand: Stand, target: Target, asked: Asked) -> None:
         """The node is parked: put its waiter into the line."""
-        place, request = wish.place(asked), wish.request
+        place = stand.place(asked)
         self.budgets.enter(place.goal, target.model.account, asked.line)
         word = self.limiter.join(
             asked.line,
             place.name,
             reserved_cost(target, asked.limit),
             nonce=place.run,
-            owner=request.owner,
-            goal=request.goal,
-            priority=request.priority,
+            owner=stand.owner,
+            goal=place.goal,
+            priority=stand.spec.get("priority", 0),
             ttl_seconds=target.account.lease_seconds,
         )
         if word.outcome is not Outcome.QUEUED:

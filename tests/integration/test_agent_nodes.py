@@ -309,3 +309,24 @@ def test_retries_of_the_node_end_in_recovery_too(talks: Talks) -> None:
         one.later(400)
         one.work()
     assert one.crew.states() == {"n": "DONE", "n.r1.0": "DONE"}
+
+
+def test_a_waiting_agent_is_looked_at_without_reading_what_it_says(
+    talks: Talks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = talks(turn(1, "done"))
+    submit(one, {"name": "writer"})
+    one.crew.work()
+    (lost,) = one.crew.mail.words
+    one.crew.mail.words.clear()
+    account = one.limiter.status("first")
+    assert account.leases, "its turn has come, and the message is lost"
+    one.limiter.leave("first", lost[1].id)  # the permit went back, and its place with it
+    with monkeypatch.context() as patch:
+        patch.setattr(one.crew.wired.agent_parts.nodes.standings, "read", lambda *_: pytest.fail("it was read"))
+        one.later(31)
+        one.crew.work()
+    assert one.crew.states() == {"n": "WAITING"}
+    assert one.crew.mail.words, "it stands in the line again"
+    one.work()
+    assert one.crew.output("n")["text"] == "done"

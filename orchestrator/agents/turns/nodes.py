@@ -31,7 +31,7 @@ from orchestrator.domain.retry import backoff
 from orchestrator.engine.ends import End, Failed, Parked, Turn
 from orchestrator.engine.payload import Payloads
 from orchestrator.engine.upstream import Upstream
-from orchestrator.gate.asked import Asked
+from orchestrator.gate.asked import PREFIX, Asked
 from orchestrator.gate.asking import Asking
 from orchestrator.gate.request import BadInputs
 from orchestrator.llm.errors import LlmError
@@ -70,6 +70,8 @@ class AgentNodes:
     def turn(self, claimed: Claimed, spec: Mapping[str, Any], upstream: Upstream) -> End:
         """Gather what the tools gave, and ask for the next call."""
         lease = claimed.lease
+        if claimed.resume.startswith(PREFIX) and (end := self.asking().look(claimed, spec)) is not None:
+            return end
         try:
             standing = self.standings.read(lease, spec)
         except UnknownAgent as error:
