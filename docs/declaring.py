@@ -102,12 +102,23 @@ the agents; the first heading is the title. What comes of it:
 
 The goal's id is the one that agents name; where several are named, `--goal-id` says which of them is run, and where one is named it
 may say another id. A stored goal of that id with another content is refused: run it under a new id, or hand changes over.
+The models are those of `CHORDAL_LLM_FILE`, else of the environment. Only where all accounts of an `llm.yaml` beside the declaration are
+`scripted` (stand-ins that call nobody) it is used unasked, by a stack that `chordal run` starts. A folder may come from anybody, and
+profiles say which key goes to which address: so one that calls models is named on stderr and not used, until you name it yourself:
+`CHORDAL_LLM_FILE=FOLDER/llm.yaml chordal run FOLDER`.
+
+`approve-plan` is about a plan that a model makes. With a DAG or task lists there is none, and it is refused; to be asked in between,
+put a node of the kind `approval` into a DAG, and to look first, use `chordal plan`.
+
 Workers that `chordal run` starts serve the agents' queues and import the modules of the option `imports`; on a fleet of your own do
 both yourself (`chordal up --queue NAME`, `CHORDAL_IMPORTS`).
 
 While `chordal run` follows the goal it looks at the files once a second, and hands changed agents over: they hold from each
 agent's next turn on, and the goal's stream says so (`goal.reparsed`, with digests). Tools of a node that has begun stay as they
-were. The next turn of an agent that is declared no more fails. A file with faults changes nothing; the faults are shown once. For a goal that nobody follows: `chordal reparse GOAL PATH`."""
+were. The next turn of an agent that is declared no more fails. A file with faults changes nothing; the faults are shown once. For a goal that nobody follows: `chordal reparse GOAL PATH`. It compares with what the goal has: agents
+that PATH no longer declares for this goal are taken away, but not those of a goal.json or goal.yaml beside it, nor a planner that was added by itself; beside
+a goal.py, which is not run for this, none is taken away and those in question are named. A goal that a file of several goals does not
+name is refused."""
 
 _FIELDS: Final = """An agent is known by its name and its goal; two of the same are a fault, and so is one for all goals beside one
 for some goal. Fields are written in any case, with hyphens, underscores or spaces: `Log-level`, `log_level` and `log level` are

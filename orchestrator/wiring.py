@@ -14,6 +14,7 @@ from celery import Celery, states
 from kombu.exceptions import OperationalError
 
 from orchestrator.agents.parts import AgentParts
+from orchestrator.agents.plan.approval import AS_PROPOSED, applier
 from orchestrator.domain.dag import Goal
 from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.events import Event
@@ -321,13 +322,17 @@ class Chordal:
         with self.reachable():
             return self.patcher.apply(goal, patch, reason)
 
-    def approve(self, goal: str, node: str, comment: str = "", plan: Any = None) -> str:
+    def approve(self, goal: str, node: str, comment: str = "", plan: Any = AS_PROPOSED) -> str:
         """Answer an approval with yes; that of a plan may be answered with another `plan`, which is carried out then.
 
-        Raises BadPlan with every fault of it, and nothing is approved.
+        Raises BadPlan with every fault of the plan, edited or not, and nothing is approved.
         """
         with self.reachable():
-            if plan is None:
+            if plan is AS_PROPOSED:
+                if applier(self.store, goal, node) is not None:
+                    from orchestrator.agents.plan.applying import accept_proposed
+
+                    accept_proposed(self.store, self.payloads, goal, node)
                 return self.control.approve(goal, node, comment)
             self.agents.accept_plan(goal, node, plan)
             return self.control.approve(goal, node, comment, plan=plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,12 +18,14 @@ from orchestrator.cli.context import (
     goal_argument,
     json_option,
     node_argument,
+    text_of,
 )
 from orchestrator.domain.states import GOAL_TERMINAL
 
 if TYPE_CHECKING:
     from orchestrator.agents.roster import Presence
     from orchestrator.domain.agent import AgentCard
+    from orchestrator.settings import Settings
     from orchestrator.wiring import Chordal
 
 
@@ -62,23 +65,27 @@ def _present(door: Chordal, goal: str | None, limit: int) -> list[Presence]:
         door.summary(goal)
     roster = Roster(door.store, door.settings.worker_stale_seconds, DEFAULT_QUEUE)
     if goal is None:
-        roster.declared(declared(door))
+        roster.declared(declared(door.settings)[0])
     roster.goals(goals)
     return roster.found()
 
 
-def declared(door: Chordal) -> dict[str, AgentCard]:
-    """The agents of the modules that workers import too."""
+def declared(settings: Settings) -> tuple[dict[str, AgentCard], bool]:
+    """The agents of the modules that workers import too, and whether all of those could be imported here."""
     from importlib import import_module
 
     from orchestrator.agents.agent import AGENTS
 
-    for module in door.settings.imports:
+    here, whole = str(Path.cwd()), True
+    if settings.imports and here not in sys.path:
+        sys.path.insert(0, here)  # as workers do, which are started in the folder of their modules
+    for module in settings.imports:
         try:
             import_module(module)
         except Exception as error:  # the workers say it as well; here it only shortens the list
+            whole = False
             click.echo(f"the module {module} cannot be imported here: {output.one_line(error, 200)}", err=True)
-    return AGENTS.cards()
+    return AGENTS.cards(), whole
 
 
 def _row(one: Presence) -> tuple[str, ...]:
@@ -108,7 +115,7 @@ def steer(goal: str, node: str, text: str, speaker: str, message_id: str | None,
     TEXT is - for standard input. Messages keep their order, survive a turn that fails, and are refused when the node
     has ended.
     """
-    said = sys.stdin.read() if text == "-" else text
+    said = text_of(text, "TEXT")
     door = client()
     with door.reachable():
         outcome = door.agents.steer(goal, node, [{"role": speaker, "content": said}], id=message_id)
@@ -155,7 +162,7 @@ def _value(payload: str | None) -> Any:
     if payload is None:
         return None
     try:
-        return parse_json(sys.stdin.read() if payload == "-" else payload)
+        return parse_json(text_of(payload, "JSON"))
     except InvalidGoal as error:
         fault = error.faults[0]
         raise click.BadParameter(f"{fault.message} ({fault.place})", param_hint="JSON") from None

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.context import Command, Id, again, client, connection_options, example, json_option, settings
+from orchestrator.cli.context import (
+    Command,
+    Id,
+    again,
+    client,
+    connection_options,
+    example,
+    json_option,
+    settings,
+    text_of,
+)
 from orchestrator.cli.exits import ExitCode, of_outcome
 from orchestrator.domain.states import GoalState
 
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.domain.dag import Goal
     from orchestrator.domain.events import Event
     from orchestrator.domain.views import GoalStatus
+    from orchestrator.settings import Settings
     from orchestrator.wiring import Chordal
 
 NODE = "answer"
@@ -31,7 +41,7 @@ NODE = "answer"
     epilog=example("chordal ask 'What is a fencing token?'", "git diff | chordal ask - --system 'Review this diff.'"),
 )
 @click.argument("question", metavar="QUESTION")
-@click.option("--agent", type=Id(), metavar="NAME", help="Have this agent answer, of the modules that workers import.")
+@click.option("--agent", type=Id(), metavar="NAME", help="Have this agent answer, of the modules in CHORDAL_IMPORTS.")
 @click.option("--model", metavar="NAME", help="A model or a chain of the profiles.  [default: the profiles']")
 @click.option("--system", metavar="TEXT", help="Instructions that come first; an agent has its own.")
 @click.option(
@@ -46,7 +56,7 @@ def ask(question: str, as_json: bool, timeout: float | None, local_model: bool, 
     Uses the stack that is running, or starts one for the question, as `chordal run` does. The answer goes to stdout;
     JSON is an object with goal_id, state, text, output, model and usage.
     """
-    text = sys.stdin.read() if question == "-" else question
+    text = text_of(question, "QUESTION")
     if not text.strip():
         raise click.UsageError("there is no question")
     from orchestrator.domain.dag import Goal
@@ -71,20 +81,35 @@ def _ask(goal: Goal, timeout: float | None, local_model: bool, as_json: bool) ->
     from orchestrator.cli.ground import Shape, ground
     from orchestrator.cli.load import Source
 
-    shape = Shape(1, None, "threads", 1, local_model)
-    with ground(settings(), Source(goal, Path.cwd(), ()), shape, start=True) as place:
+    chosen, shape = settings(), Shape(1, None, "threads", 1, local_model)
+    goal = _queued(chosen, goal)
+    with ground(chosen, Source(goal, Path.cwd(), ()), shape, start=True) as place:
         door = client(place.settings)
-        name = door.submit(_queued(door, goal))
+        name = door.submit(goal)
         _wait(door, name, timeout, place)
         _tell(door, name, as_json)
 
 
-def _queued(door: Chordal, goal: Goal) -> Goal:
-    """The goal with its node on the queue of its agent, where that is declared here."""
+def _queued(chosen: Settings, goal: Goal) -> Goal:
+    """The goal with its node on the queue of its agent, where that is declared here.
+
+    Raises a click error where there is no such agent. A module that cannot be imported here may have it: then the workers
+    say.
+    """
     from orchestrator.cli.agents import declared
 
     (node,) = goal.nodes
-    card = declared(door).get(node.agent) if node.agent else None
+    if not node.agent:
+        return goal
+    known, whole = declared(chosen)
+    card = known.get(node.agent)
+    if card is None and whole:
+        names = ", ".join(sorted(known)) or "none"
+        message = (
+            f"no module in CHORDAL_IMPORTS declares an agent {node.agent!r} (declared are: {names}); "
+            "name there the modules that the workers import"
+        )
+        raise click.BadParameter(message, param_hint="--agent")
     if card is None or card.queue is None:
         return goal
     return goal.model_copy(update={"nodes": [node.model_copy(update={"queue": card.queue})]})
@@ -92,13 +117,16 @@ def _queued(door: Chordal, goal: Goal) -> Goal:
 
 def _wait(door: Chordal, goal: str, timeout: float | None, place: Ground) -> None:
     from orchestrator.cli.follow import Follower, Parting
+    from orchestrator.cli.ground import way_of
     from orchestrator.cli.tally import Tally
 
     tally = Tally(goal)
     parting = Follower(door, tally, _Silent(), 0.0, timeout, place.is_gone).run()
     if parting is not Parting.OVER:
-        rest = "" if place.ours else f"\n  watch it:  {again('watch', goal)}"
-        click.echo(f"Let go of {goal}; nothing is lost.{rest}", err=True)
+        way = way_of(place)
+        first = f"\n  {way}\nand in another terminal:" if way else ""
+        said = "the stack stops now, and the question waits. To go on:" if way else "it goes on."
+        click.echo(f"Let go of {goal}; {said}{first}\n  watch it:  {again('watch', goal)}", err=True)
         raise SystemExit(ExitCode.DETACHED)
 
 

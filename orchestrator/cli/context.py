@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -73,8 +74,11 @@ def client(chosen: Settings | None = None) -> Chordal:
     return connect(chosen or settings())
 
 
-def again(*words: str) -> str:
-    """A command line that the user can paste: this program, where Redis is if it was given here, then the words."""
+def again(*words: str, variables: Mapping[str, str] | None = None) -> str:
+    """A command line that the user can paste: this program, where Redis is if it was given here, then the words.
+
+    `variables` are set for it.
+    """
     ctx = click.get_current_context()
     celery = "celery" in (ctx.find_root().info_name or "")
     program = ["celery", "-A", "orchestrator", "goal"] if celery else ["chordal"]
@@ -84,13 +88,43 @@ def again(*words: str) -> str:
 
         given["redis_url"] = hide_password(given["redis_url"])
     where = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    return shlex.join([*program, *where, *words])
+    before = "".join(f"{name}={shlex.quote(value)} " for name, value in (variables or {}).items())
+    return before + shlex.join([*program, *where, *words])
+
+
+PATHS: Final = ("PATH", "FILE|DIR|-")
+"""What arguments are called that are file names, which need be no text."""
+
+
+def must_be_text(value: str, param: click.Parameter | None = None, name: str = "") -> str:
+    """The value. Raises a click error that names the parameter where its bytes were not UTF-8: no goal can hold those."""
+    if any("\ud800" <= one <= "\udfff" for one in value):
+        raise click.BadParameter("it is not UTF-8 text", param=param, param_hint=name or None)
+    return value
+
+
+def text_of(value: str, name: str) -> str:
+    """The text of an argument, or of standard input where it is ``-``. Raises a click error where that is not UTF-8."""
+    if value != "-":
+        return value
+    try:
+        return must_be_text(sys.stdin.read(), name=name)
+    except UnicodeDecodeError:
+        raise click.BadParameter("standard input is not UTF-8 text", param_hint=name) from None
 
 
 class Command(click.Command):
     """A command whose help lists its own options before those that every command has."""
 
     COMMON = ("--json", "--redis-url", "--data-dir", "--help")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        for param in self.get_params(ctx):
+            value = ctx.params.get(param.name or "")
+            if isinstance(value, str) and param.metavar not in PATHS:
+                must_be_text(value, param)
+        return rest
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         places = {name: place for place, name in enumerate(self.COMMON, 1)}

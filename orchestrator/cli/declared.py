@@ -93,6 +93,10 @@ def document(declaration: Declaration, dag: Any | None, wish: Wish) -> Any:
 
     `declaration` is `narrowed`. Raises InvalidGoal for what does not go together.
     """
+    if (dag is not None or declaration.tasks) and _wants_approval(declaration, wish):
+        given = "a DAG stands beside the declaration" if dag is not None else "task lists are the plan"
+        remedy = "leave approve-plan out; to be asked in between, put a node of the kind approval into a DAG"
+        raise InvalidGoal([Fault(str(declaration.path), f"no model makes a plan to approve: {given}", remedy)])
     if dag is not None:
         made = merged(declaration, dag)
     elif declaration.tasks:
@@ -130,9 +134,12 @@ def _planned(declaration: Declaration, wish: Wish) -> dict[str, Any]:
     if not text.strip():
         remedy = "write it before '## Agents', list tasks '- [ ] ...' in the agents' instructions, or give --goal TEXT"
         raise InvalidGoal([Fault(str(declaration.path), "it does not say what is wanted", remedy)])
-    said = declaration.options.approve_plan if wish.approve_plan is None else wish.approve_plan
-    workflow = _wants_workflow(declaration, wish)
-    return planning_goal(declaration, text, approve=bool(said), workflow=workflow, owner=wish.owner or "default")
+    approve, workflow = _wants_approval(declaration, wish), _wants_workflow(declaration, wish)
+    return planning_goal(declaration, text, approve=approve, workflow=workflow, owner=wish.owner or "default")
+
+
+def _wants_approval(declaration: Declaration, wish: Wish) -> bool:
+    return bool(declaration.options.approve_plan if wish.approve_plan is None else wish.approve_plan)
 
 
 def _wants_workflow(declaration: Declaration, wish: Wish) -> bool:

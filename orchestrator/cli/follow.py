@@ -133,18 +133,22 @@ class Follower:
             return  # the next read says so
 
 
-def epilogue(status: GoalStatus, stack_is_ours: bool) -> None:
-    """Print how a goal ended: the head, the failing nodes with the command that retries each, the last outputs."""
+def epilogue(status: GoalStatus, way: str = "", retry: bool = True) -> None:
+    """Print how a goal ended: the head, the failing nodes with the command that retries each, the last outputs.
+
+    `way` is the command that starts the stack that has stopped, where it was the run's own.
+    """
     header(status)
     failed = [node for node in status.nodes.values() if node.state is NodeState.FAILED]
     for node in failed[:5]:
         click.echo(f"\n{click.style(node.id, bold=True)} {output.state(node.state)} at attempt {node.attempt}:")
         click.echo(_indented(node.error or "no reason was given"))
-        click.echo(f"  retry with: {again('retry', status.goal_id, '--node', node.id)}")
+        if retry:
+            click.echo(f"  retry with: {again('retry', status.goal_id, '--node', node.id)}")
     if len(failed) > 5:
         click.echo(f"\n... and {len(failed) - 5:,} more failed nodes: {again('status', status.goal_id)}")
-    if failed and stack_is_ours:
-        click.echo(f"The stack of this run has stopped; start one first: {again('up')}")
+    if failed and retry and way:
+        click.echo(f"The stack of this run stops now; start one like it first:\n  {way}")
     if not failed:
         _last_outputs(status)
 

@@ -62,6 +62,8 @@ class Ground:
     settings: Settings
     ours: bool
     """Started for this run, and stopped after it."""
+    way: str = ""
+    """A command line that starts a stack like ours again; empty where it is not ours."""
 
     def is_gone(self) -> bool:
         """Whether it is certain that nobody will answer here again: another command's stack has stopped."""
@@ -69,6 +71,33 @@ class Ground:
 
         lent = self.settings.redis_url is None
         return not self.ours and lent and running(self.settings.data_dir) is None
+
+
+def way_on(settings: Settings, source: Source, shape: Shape) -> str:
+    """The line that starts a stack like the run's own, with the models, modules and queues that the run found by itself.
+
+    A plain `chordal up` would take up the goal without them, and its nodes would fail.
+    """
+    variables: dict[str, str] = {}
+    if settings.llm_file is not None:
+        variables["CHORDAL_LLM_FILE"] = str(settings.llm_file.absolute())
+    if imports := dict.fromkeys((*settings.imports, *source.imports)):
+        folders = dict.fromkeys((str(source.folder.absolute()), str(Path.cwd())))
+        before = [path] if (path := os.environ.get("PYTHONPATH")) else []
+        variables["CHORDAL_IMPORTS"] = ",".join(imports)
+        variables["PYTHONPATH"] = os.pathsep.join([*folders, *before])
+    words = ["up"]
+    for option, number in (("--workers", shape.workers), ("--concurrency", shape.concurrency)):
+        words += [option, f"{number}"] if number is not None else []
+    words += ["--pool", shape.pool] if shape.pool != "prefork" else []
+    words += ["--llm-workers", f"{shape.llm_workers}"] if shape.llm_workers else []
+    words += [word for queue in agent_queues(source.goal) for word in ("--queue", queue)]
+    return again(*words, *(["--local-model"] if shape.local_model else []), variables=variables)
+
+
+def way_of(place: Ground | None) -> str:
+    """How to go on where the stack was the run's own; empty where it was not, or nothing is known of it."""
+    return (place.way or again("up")) if place is not None and place.ours else ""
 
 
 @contextmanager
@@ -103,6 +132,7 @@ def _enter(exits: ExitStack, settings: Settings, source: Source, shape: Shape, s
 def _own(settings: Settings, source: Source, shape: Shape) -> Iterator[Ground]:
     from orchestrator.embedded.stack import Stack
 
+    way = way_on(settings, source, shape)
     with _importable(source.folder):
         stack = Stack(
             settings,
@@ -119,7 +149,8 @@ def _own(settings: Settings, source: Source, shape: Shape) -> Iterator[Ground]:
         with _stopped_in_order(stack):
             stack.start()
             # The same settings as the workers': outputs and artifacts are looked for where they were put.
-            yield Ground(settings.model_copy(update={"redis_url": stack.redis_url}), ours=True)
+            chosen = settings.model_copy(update={"redis_url": stack.redis_url})
+            yield Ground(chosen, ours=True, way=way)
 
 
 def _stack_is_there(settings: Settings) -> bool:

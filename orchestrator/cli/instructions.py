@@ -51,9 +51,9 @@ def create(name: str, path: Path, as_json: bool) -> None:
     """
     from orchestrator.agents.declare.template import template
 
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+    if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9._-]{1,64}", name):
         raise click.BadParameter(
-            f"{name!r} is not 1 to 64 letters, digits, dots, underscores or hyphens", param_hint="--name"
+            f"{name!r} is not 1 to 64 letters, digits, dots, underscores or hyphens, or only dots", param_hint="--name"
         )
     if path.is_dir() or not path.suffix:
         path = path / "INSTRUCTIONS.md"
@@ -61,7 +61,10 @@ def create(name: str, path: Path, as_json: bool) -> None:
         raise click.BadParameter("the file is called .md, .yaml or .yml", param_hint="--path")
     texts = {path.parent / file: text for file, text in template(name, path.absolute()).items()}
     if there := [str(file) for file in texts if file.exists() or file.is_symlink()]:
-        raise click.UsageError(f"{' and '.join(there)} exists; it is not overwritten")
+        exist = "exists; it is" if len(there) == 1 else "exist; they are"
+        raise click.UsageError(
+            f"{', '.join(there[:-1])}{' and ' if there[1:] else ''}{there[-1]} {exist} not overwritten"
+        )
     for file, text in texts.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as stream:  # x: whoever was faster keeps his file

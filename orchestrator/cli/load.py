@@ -84,6 +84,22 @@ def _declared(declaration: Declaration, values: Mapping[str, Any], wish: Wish) -
     return Source(goal, folder, modules, declaration, profiles_beside(declaration))
 
 
+def agents_beside(declaration: Declaration) -> tuple[str, ...] | None:
+    """The agents of the goal's own document beside a declaration; None where that is made by a goal.py, which is not run.
+
+    Raises InvalidGoal.
+    """
+    dag = _find(home(declaration), must=False)
+    if dag is None:
+        return ()
+    if dag.suffix == ".py":
+        return None
+    made = _document(dag, {})
+    own = made.get("agents") if isinstance(made, Mapping) else None
+    named = (one.get("name") for one in own if isinstance(one, Mapping)) if isinstance(own, list) else ()
+    return tuple(name for name in named if isinstance(name, str))
+
+
 def _existing(path: str) -> Path | None:
     if path == "-":
         return None

@@ -45,7 +45,7 @@ def plan(path: str, form: str, as_json: bool, out: Path | None, llm: bool, value
         from orchestrator.agents.plan.text import plan_text
         from orchestrator.cli.plan_llm import as_goal, planned
 
-        made = planned(source)
+        made = planned(source, as_json=as_json)
         goal = as_goal(source, made)
         text = plan_text(made) if form == "text" else render(compile_goal(goal), goal, form)
     else:

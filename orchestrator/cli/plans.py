@@ -64,7 +64,7 @@ def replan(goal: str, reason: str, approval: bool, as_json: bool) -> None:
 def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str, quiet: bool) -> str:
     """Answer the approval of a plan with an edited one, and show what was changed.
 
-    Raises BadPlan with every fault, and a click error where the file is no YAML.
+    Raises BadPlan with every fault, and a click error where the file is no YAML or empty.
     """
     from orchestrator.agents.plan.form import read
     from orchestrator.agents.plan.text import plan_diff, read_plan
@@ -74,6 +74,10 @@ def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str
         value = read_plan(file.read_bytes())
     except InvalidGoal as error:
         raise click.BadParameter(f"{file}: {error.faults[0]}", param_hint="--plan") from None
+    if value is None:
+        raise click.BadParameter(
+            f"{file}: there is no plan in it; `approve` without --plan takes the plan as it is", param_hint="--plan"
+        )
     outcome = door.approve(goal, node, comment=comment, plan=value)
     before = next((one.plan for one in _plans(door, goal) if one.approval == node), None)
     if before is not None and not quiet:

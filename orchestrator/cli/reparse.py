@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import output
 from orchestrator.cli.context import Command, client, connection_options, example, goal_argument, json_option
+from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, RedisNotReachable
 
 if TYPE_CHECKING:
     from orchestrator.agents.declare.instructions import Declaration
@@ -27,13 +28,28 @@ class Watch:
         # None: the first look reads, because a stack may have taken its time to start since the files were read.
         self._stamps: dict[str, Stamp] | None = None
         self._faults = ""
+        self._trouble = ""
 
     def look(self) -> str:
         """Take over what has changed since the last look; returns what there is to say, mostly nothing.
 
-        A declaration with faults changes nothing, and its faults are told once. Raises RedisNotReachable; then the next
-        look tries again.
+        A declaration with faults changes nothing, and its faults are told once; so is what else goes wrong, and the next
+        look tries again. Raises RedisNotReachable; then the next look tries again too.
         """
+        try:
+            said, trouble = self._look(), ""
+        except RedisNotReachable:
+            raise
+        except (GoalNotFound, IllegalTransition):
+            return ""  # the goal ends in this second; whoever follows it says how
+        except (ChordalError, OSError) as error:
+            said, trouble = "", f"the agents stay as they are: {error}"
+        if trouble and trouble != self._trouble:
+            said = trouble
+        self._trouble = trouble
+        return said
+
+    def _look(self) -> str:
         from orchestrator.agents.declare.instructions import InvalidInstructions, read_instructions
 
         seen = stamps(self._declaration)
@@ -71,30 +87,41 @@ def stamps(declaration: Declaration) -> dict[str, Stamp]:
     return found
 
 
-def hand_over(door: Chordal, goal: str, new: Declaration, old: Declaration | None = None) -> list[str]:
+def hand_over(door: Chordal, goal: str, new: Declaration, old: Declaration) -> list[str]:
     """Hand over the agents that are not as they were in `old`; returns the names of those that changed or are gone."""
-    before = {card.name: card for card in old.cards} if old else {}
+    before = {card.name: card for card in old.cards}
     cards = [card for card in new.cards if before.get(card.name) != card]
-    gone = removed(old, new) if old else set[str]()
-    if not cards and not gone:
-        return []
+    gone = removed(old, new)
+    return _hand_over(door, goal, new, cards, gone) if cards or gone else []
+
+
+def replace_all(
+    door: Chordal, goal: str, new: Declaration, others: Collection[str] | None
+) -> tuple[list[str], list[str]]:
+    """Make the stored agents those of `new`: the names of those that changed or are gone, and of those only kept.
+
+    `others` are agents that the goal has from elsewhere, which stay; where nobody can say which those are (None), none is
+    taken away. A planner that Chordal brought along stays too.
+    """
+    from orchestrator.agents.plan.planner import is_ours
+
     stored = door.agents.cards(goal)
-    source = f"{new.path.name} {new.digest}"
-    return door.agents.reparse(goal, [_planning(card, stored) for card in cards], source, sorted(gone))
+    declared = {card.name for card in new.cards}
+    absent = {name for name, card in stored.items() if name not in declared and not is_ours(card)}
+    gone = set[str]() if others is None else absent - set(others)
+    kept = sorted(absent) if others is None else []
+    return _hand_over(door, goal, new, new.cards, gone), kept
+
+
+def _hand_over(
+    door: Chordal, goal: str, new: Declaration, cards: Iterable[AgentCard], gone: set[str]
+) -> list[str]:  # fmt: skip
+    return door.agents.reparse(goal, list(cards), f"{new.path.name} {new.digest}", sorted(gone))
 
 
 def removed(old: Declaration, new: Declaration) -> set[str]:
     """Agents that are declared no more."""
     return {card.name for card in old.cards} - {card.name for card in new.cards}
-
-
-def _planning(card: AgentCard, stored: Mapping[str, AgentCard]) -> AgentCard:
-    """The agent that made the goal's plan goes on to know the form of plans, which no declaration says."""
-    from orchestrator.agents.plan.planner import planner_of
-    from orchestrator.agents.plan.scene import PLANNERS
-
-    plans = card.name in stored and stored[card.name].output_schema and card.output_schema is None
-    return planner_of({card.name: card}) if plans and card.resolved_role in PLANNERS else card
 
 
 @click.command(cls=Command, epilog=example("chordal reparse goal-001 instructions/INSTRUCTIONS.md"))
@@ -105,13 +132,22 @@ def _planning(card: AgentCard, stored: Mapping[str, AgentCard]) -> AgentCard:
 def reparse(goal: str, path: str, as_json: bool) -> None:
     """Give a goal's agents the instructions that PATH has now.
 
-    They hold from each agent's next turn on; what a node may use (its tools) was fixed with its first step and stays. PATH
-    is an INSTRUCTIONS file or a folder with one. `chordal run` does this by itself while it follows the goal.
+    They hold from each agent's next turn on; what a node may use (its tools) was fixed with its first step and stays. The
+    next turn of an agent that is declared no more fails; agents of the goal's own document stay. PATH is an INSTRUCTIONS
+    file or a folder with one. `chordal run` does this by itself while it follows the goal.
     """
     from orchestrator.cli.instructions import read_declaration
+    from orchestrator.cli.load import agents_beside
 
-    changed = hand_over(client(), goal, read_declaration(path).for_goal(goal))
+    declaration = read_declaration(path)
+    if len(declaration.goals) > 1 and goal not in declaration.goals:
+        known = ", ".join(declaration.goals)
+        raise click.BadParameter(f"{path} declares agents of the goals {known}, not of {goal}", param_hint="GOAL")
+    declaration = declaration.for_goal(goal)
+    changed, kept = replace_all(client(), goal, declaration, agents_beside(declaration))
     if as_json:
-        output.json_line({"goal_id": goal, "changed": changed})
-    else:
-        click.echo(f"changed: {', '.join(changed)}" if changed else "nothing changed")
+        return output.json_line({"goal_id": goal, "changed": changed})
+    click.echo(f"changed: {', '.join(changed)}" if changed else "nothing changed")
+    if kept:
+        click.echo(f"not declared, but goal.py may have brought them along, so they stay: {', '.join(kept)}", err=True)
+    return None

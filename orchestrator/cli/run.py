@@ -92,7 +92,8 @@ def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
     A folder with an INSTRUCTIONS.md or INSTRUCTIONS.yaml (also in its folder `instructions`), or such a file itself,
     declares agents. They work on the goal.json, goal.yaml or goal.py beside it, else on the tasks `- [ ] ...` in their
     instructions, else on a plan that a model makes first. While the run is followed, changed instructions hold from the
-    next turn on. An llm.yaml beside it has the models, where CHORDAL_LLM_FILE is not set and a stack is started here.
+    next turn on. An llm.yaml beside it has the models, where CHORDAL_LLM_FILE is not set and a stack is started here; but
+    only if all of its accounts are `scripted`. One that calls models is used if you name it in CHORDAL_LLM_FILE.
 
     Uses the stack that is running: the one of CHORDAL_REDIS_URL, else the one that `chordal up` keeps in the data
     directory. Without one, starts Redis, workers and beat for the run, and stops them afterwards; with a worker for
@@ -103,12 +104,12 @@ def run(path: str, as_json: bool, detach: bool, **options: Any) -> None:
     """
     from orchestrator.cli.ground import Shape, calls_models
     from orchestrator.cli.load import read_source
+    from orchestrator.cli.models import chosen_for
     from orchestrator.cli.stack import model_is_configured
 
     source = read_source(path, options["values"], take_wish(options))
-    local, chosen = options["local_model"], settings()
-    if chosen.llm_file is None and source.llm_file is not None and not local:
-        chosen = settings(llm_file=source.llm_file)
+    local = options["local_model"]
+    chosen = settings() if local else chosen_for(source)
     calls = local or calls_models(source.goal) or model_is_configured(chosen)
     shape = Shape(options["workers"], options["concurrency"], options["pool"], int(calls), local)
     _Run(source, chosen, shape, options["progress"], options["timeout"], detach, as_json).go()
@@ -130,7 +131,7 @@ def watch(goal: str, progress: str, timeout: float | None, as_json: bool) -> Non
     tally = Tally(goal)
     tally.refresh(status)
     parting = Follower(door, tally, make_view(progress), status.seconds or 0.0, timeout).run()
-    _part(door, goal, parting, as_json, ours=False)
+    _part(door, goal, parting, as_json)
 
 
 class _Run:
@@ -175,7 +176,7 @@ class _Run:
         )
         view = make_view(self._progress)
         parting = Follower(door, tally, view, elapsed, self._timeout, place.is_gone, self._look(door, goal, view)).run()
-        return _part(door, goal, parting, self._as_json, place.ours)
+        return _part(door, goal, parting, self._as_json, place)
 
     def _submit(self, door: Chordal) -> str:
         from orchestrator.domain.errors import GoalExists
@@ -202,26 +203,27 @@ class _Run:
         return look
 
 
-def _part(door: Chordal, goal: str, parting: Parting, as_json: bool, ours: bool) -> None:
+def _part(door: Chordal, goal: str, parting: Parting, as_json: bool, place: Ground | None = None) -> None:
     """Say where the goal stands, in the way that was asked for, and exit by it."""
     from orchestrator.cli.follow import Parting, epilogue
+    from orchestrator.cli.ground import way_of
 
-    status = door.status(goal)
+    status, way = door.status(goal), way_of(place)
     if as_json:
         output.json_line(status.as_json())
     elif parting is Parting.OVER:
-        epilogue(status, ours)
+        epilogue(status, way)
     if parting is not Parting.OVER:
-        _say_detached(goal, ours)
+        _say_detached(goal, way)
         raise SystemExit(ExitCode.DETACHED)
     raise SystemExit(of_outcome(status.state))
 
 
-def _say_detached(goal: str, ours: bool) -> None:
-    if ours:
+def _say_detached(goal: str, way: str) -> None:
+    if way:
         click.echo(
-            f"Let go of {goal}. The stack of this run stops now; nothing is lost. To go on:\n"
-            f"  {again('up')}\n  {again('watch', goal)}",
+            f"Let go of {goal}. The stack of this run stops now, and the goal waits. To go on, start the same stack:\n"
+            f"  {way}\nand in another terminal:\n  {again('watch', goal)}",
             err=True,
         )
     else:

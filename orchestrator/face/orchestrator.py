@@ -6,12 +6,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from orchestrator.embedded.errors import StackStopped
 from orchestrator.embedded.records import Role
 from orchestrator.embedded.roles import Command, celery_commands
 from orchestrator.embedded.stack import Stack
@@ -132,7 +134,7 @@ class Orchestrator(Following):
         What dies is started again. The workers import the modules that define the agents' tools: a script that calls this
         does so under `if __name__ == "__main__":`. Raises what `orchestrator.embedded.stack.Stack.start` raises.
         """
-        with until_signalled(self.stop):
+        with until_signalled(self.stop), suppress(StackStopped):  # a signal may come before everything is ready
             self.start()
             if self._stack is not None:
                 self._stack.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import to_jsonable_python
 
-from orchestrator.domain.agent import ID_PATTERN, AgentCard
+from orchestrator.domain.agent import ID_PATTERN, AgentCard, AgentLimits
 from orchestrator.domain.refs import references
 from orchestrator.face.config import AgentWorkerConfig
 from orchestrator.face.errors import InvalidTask
@@ -75,12 +77,8 @@ class Task:
         id: str | None = None,
     ) -> Task:
         """A task with a new id, or the given one. A text is the query. Raises InvalidTask."""
-        task = cls(agent, owner_id, read_payload(payload), id or str(uuid.uuid4()), max_turns)
-        for what, name in (("owner_id", owner_id), ("id", task.id)):
-            if not re.fullmatch(ID_PATTERN.strip("^$"), name):
-                raise InvalidTask(
-                    f"{what} {name!r} is not 1 to 64 letters, digits, dots, underscores or hyphens; map yours"
-                )
+        task = cls(agent, owner_id, read_payload(payload), str(uuid.uuid4()) if id is None else id, max_turns)
+        _check(task)
         return task
 
 
@@ -104,6 +102,8 @@ def read_payload(payload: AgentContext | Mapping[str, Any] | str) -> AgentContex
     """What is asked, from a context, a mapping or a text. Raises InvalidTask."""
     if isinstance(payload, AgentContext):
         return payload
+    if not isinstance(payload, str | Mapping):
+        raise InvalidTask(f"payload is an AgentContext, a mapping or a text, not {type(payload).__name__}")
     try:
         return AgentContext.model_validate({"query": payload} if isinstance(payload, str) else dict(payload))
     except ValidationError as error:
@@ -116,9 +116,10 @@ def goal_of(task: Task, cards: Sequence[AgentCard], config: AgentWorkerConfig, l
 
     `lease_seconds` is the longest lease of the node. Raises InvalidTask.
     """
+    _check(task)
     if task.agent != cards[0].name:
         raise InvalidTask(f"the task is for the agent {task.agent!r}, not for {cards[0].name!r}")
-    limits = config.limits() | ({"max_turns": task.max_turns} if task.max_turns else {})
+    limits = config.limits() | ({} if task.max_turns is None else {"max_turns": task.max_turns})
     first = cards[0].model_copy(update={"limits": cards[0].limits.model_copy(update=limits)})
     title = " ".join(task.payload.query.split())
     node = {
@@ -162,18 +163,48 @@ def asked_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return AgentContext(query=str(inputs.get("task", "")), **rest).to_dict()
 
 
+def _check(task: Task) -> None:
+    """Whatever a caller may have got wrong, by the field. Raises InvalidTask."""
+    names: dict[str, Any] = {"owner_id": task.owner_id, "id": task.id}
+    for what, name in names.items():
+        if not isinstance(name, str) or not re.fullmatch(ID_PATTERN.strip("^$"), name):
+            raise InvalidTask(
+                f"{what} {name!r} is not 1 to 64 letters, digits, dots, underscores or hyphens; map yours"
+            )
+    if not task.payload.query.strip():
+        raise InvalidTask("payload.query is empty: say what the agent is to do")
+    if task.max_turns is None:
+        return
+    try:
+        AgentLimits.model_validate({"max_turns": task.max_turns}, strict=True)
+    except ValidationError as error:
+        raise InvalidTask(f"max_turns {task.max_turns!r}: {error.errors()[0]['msg']}") from None
+
+
+def _as_json(payload: AgentContext) -> dict[str, Any]:
+    """What is asked, with the query as `task`. Raises InvalidTask, which names a field that JSON does not have."""
+    found: dict[str, Any] = {}
+    fields = {"query": payload.query, "messages": payload.messages, **(payload.model_extra or {})}
+    for name, value in fields.items():
+        try:
+            text = json.dumps(to_jsonable_python(value), allow_nan=False, ensure_ascii=False)
+            found[name] = json.loads(text.encode())
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidTask(f"payload.{name} is no JSON: {error}") from None
+    return {"task": found.pop("query"), **found}
+
+
 def _inputs(payload: AgentContext) -> dict[str, Any]:
     if payload.turn or payload.output is not None:
         raise InvalidTask("a task begins at turn 0 and without an output; hand on what was said before as `messages`")
     for message in payload.messages:
         if message.get("role") not in _ROLES or not isinstance(message.get("content"), str):
             raise InvalidTask("each of `messages` has a role (system, user or assistant) and a content, a text")
-    fields = payload.model_dump(mode="json", exclude={"query", "turn", "output", "attempt"})
-    inputs = {"task": payload.query, **fields}
-    if not payload.messages:
-        del inputs["messages"]
     if taken := _RESERVED & (payload.model_extra or {}).keys():
         raise InvalidTask(f"a field of the payload cannot be called {min(taken)!r}: it has a meaning of its own here")
+    inputs = _as_json(payload)
+    if not payload.messages:
+        del inputs["messages"]
     if any(references(inputs)):
         raise InvalidTask('a value {"from": ...} would be read as the output of a node; name that field differently')
     return inputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,10 +39,10 @@ def test_the_files_of_porki_are_planned_and_carried_out(environment: dict[str, s
     assert found["nodes"]["check"]["output"]["output"] == "It passes."
 
 
-def test_the_role_workflow_on_request(environment: dict[str, str]) -> None:
-    out, told = run(environment, str(EXAMPLE), "--workflow").communicate(timeout=120)
+def test_the_role_workflow_on_request_in_a_goal_of_its_own(environment: dict[str, str]) -> None:
+    out, told = run(environment, str(EXAMPLE), "--workflow", "--goal-id", "goal-002").communicate(timeout=120)
     found = json.loads(out.splitlines()[-1])
-    assert found["state"] == "DONE", told
+    assert (found["goal_id"], found["state"]) == ("goal-002", "DONE"), told
     assert {"page__qa", "page__verdict", "page__integrate"} <= set(found["nodes"])
 
 
@@ -97,3 +98,35 @@ def test_task_lists_need_no_planner_and_queues_of_agents_are_served(
     assert found["state"] == "DONE", told
     texts = {name: node["output"]["output"] for name, node in found["nodes"].items()}
     assert texts == {"worker-first-step": "One.", "worker-second-step": "Two, after one."}
+
+
+def test_a_run_that_was_let_go_goes_on_as_it_says(environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "research"
+    shutil.copytree(EXAMPLE.with_name("research"), folder)
+    environment["PATH"] = f"{Path(CHORDAL).parent}{os.pathsep}{environment['PATH']}"
+    process = run(environment, str(folder))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["type"] == "node.waiting" and json.loads(line)["node"] == "approve-plan":
+            process.send_signal(signal.SIGINT)
+            break
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    up, watch = (line.strip() for line in told.splitlines() if line.startswith("  "))
+
+    def shell(line: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", line], env=environment, stdout=subprocess.PIPE, check=True, timeout=100
+        ).stdout.decode()
+
+    with subprocess.Popen(
+        ["bash", "-c", f"{up} --json"], env=environment, stdout=subprocess.PIPE, cwd=tmp_path
+    ) as stack:
+        try:
+            assert stack.stdout is not None
+            assert json.loads(stack.stdout.readline())["ready"]
+            shell(f"chordal approve {watch.split()[-1]} approve-plan")
+            assert json.loads(shell(f"{watch} --timeout 90 --json"))["state"] == "DONE"
+        finally:
+            shell("chordal down")
+    assert (tmp_path / "report.md").is_file()

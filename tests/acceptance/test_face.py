@@ -179,7 +179,7 @@ def test_one_question_gets_one_answer(office: Callable[..., Scene], monkeypatch:
         assert (said["state"], said["text"], said["error"]) == ("DONE", "heard: why?", None)
         one.begin(CLERK, "who:p go")
         unknown = ask("why?", "--agent", "nobody")
-        assert (unknown.exit_code, "nobody" in unknown.stderr) == (1, True)
+        assert (unknown.exit_code, "nobody" in unknown.stderr) == (2, True)
         late = ask("slow?", "--timeout", "0.5")
         assert (late.exit_code, "Let go" in late.stderr) == (130, True)
 

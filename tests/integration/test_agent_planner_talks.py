@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.agents import builtins
 from orchestrator.agents.plan.planner import planning_goal
+from orchestrator.agents.plan.replan import replan
 from orchestrator.domain.agent import AgentCard, AgentLimits
 from orchestrator.events.check import check_goal
 from orchestrator.llm.messages import Speaker
@@ -90,6 +91,32 @@ def test_the_planner_may_not_name_a_node_that_the_goal_has(talks: Talks) -> None
     run(one)
     assert "the goal has a node of that id already" in told(one, "planner", 1)
     assert one.crew.state() == "DONE"
+
+
+def test_a_declared_planner_still_does_its_own_work_in_its_own_way(talks: Talks) -> None:
+    chief = AgentCard(name="chief", role="orchestrator", instructions="Think big.", memory=0)
+    one = talks(
+        says("orchestrator", GOOD, contains="Make the plan"), says("dev", "built"), says("orchestrator", "a greeting")
+    )
+    document = planning_goal((*TEAM, chief), "Build it.", goal_id="g", approve=False)
+    document["nodes"].append({"id": "greet", "kind": "agent", "agent": "chief", "inputs": {"task": "Greet."}})
+    one.crew.submitter.submit(document)
+    one.work()
+    assert one.crew.state() == "DONE"
+    assert one.crew.output("greet")["text"] == "a greeting", "only the node that plans must answer with a plan"
+    assert one.crew.states()["b"] == "DONE"
+
+
+def test_replanning_leaves_declared_agents_as_they_are(talks: Talks) -> None:
+    chief = AgentCard(name="chief", role="orchestrator", instructions="Think big.", memory=0)
+    one = talks(says("orchestrator", plan(node("x")), contains="must be changed"), says("dev", "built"))
+    agents = [card.model_dump(mode="json", exclude_defaults=True) for card in (*TEAM, chief)]
+    one.crew.submit([{"id": "a", "kind": "agent", "agent": "dev"}], goal_id="g", agents=agents)
+    assert replan(one.crew.store, one.crew.payloads, one.crew.patcher, "g", "more") == "replan-1"
+    assert AgentCard.model_validate_json(one.crew.store.agents.cards("g")["chief"]) == chief
+    one.work()
+    assert one.crew.state() == "DONE"
+    assert one.crew.states()["x"] == "DONE"
 
 
 def test_51_nodes_are_51_calls(talks: Talks) -> None:

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.agents.plan.replan import NoPlanner, replan
+from orchestrator.agents.plan.workflow import with_workflow
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition
+from orchestrator.engine.ends import Failed
+from orchestrator.store.records import Outcome, Result
 from support.crew import Crew
-from support.planning import Stage, node, plan
+from support.planning import QUEUE, Stage, node, plan
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def test_a_change_that_touches_what_has_started_is_refused_whole(
     stage.answer("replan-1", change)
     assert fault in stage.error("apply-replan-1")
     assert stage.crew.states()["b"] == "READY"
+    assert fault in stage.crew.output("unchanged-replan-1")["why"]
 
 
 def test_a_change_that_only_drops_is_applied_once(stage: Stage) -> None:
@@ -102,6 +106,55 @@ def test_a_person_may_look_at_the_change_first(stage: Stage) -> None:
     assert stage.crew.states()["c"] == "DROPPED"
 
 
+def finish(stage: Stage) -> str:
+    for name in ("a", "b", "c"):
+        stage.answer(name, "")
+    return stage.crew.state()
+
+
+def test_a_change_that_is_declined_leaves_the_goal_to_its_plan(stage: Stage) -> None:
+    ask(stage, approve=True)
+    stage.answer("replan-1", plan(drop=["c"]))
+    stage.crew.control.reject("g", "approve-replan-1", "too dear")
+    stage.work()
+    assert stage.crew.output("unchanged-replan-1") == {"changed": False, "why": "approve-replan-1: rejected: too dear"}
+    assert finish(stage) == "DONE"
+
+
+@pytest.mark.parametrize("approve", [False, True])
+def test_a_planner_that_comes_to_no_change_leaves_the_goal_to_its_plan(stage: Stage, approve: bool) -> None:
+    ask(stage, approve=approve)
+    lease = stage.sim.take("replan-1", queue=QUEUE)
+    failure = Failed("agent", "no good plan").as_json()
+    stage.crew.mail.invite(stage.sim.commit(Result(lease, Outcome.FAILED, failure, "")).invitations)
+    stage.work()
+    assert stage.crew.output("unchanged-replan-1") == {"changed": False, "why": "replan-1: no good plan"}
+    assert finish(stage) == "DONE"
+
+
+def test_a_change_that_is_made_needs_no_word_of_why_not(stage: Stage) -> None:
+    ask(stage)
+    stage.answer("replan-1", plan(drop=["c"]))
+    assert stage.crew.states()["unchanged-replan-1"] == "SKIPPED"
+    stage.answer("a", "")
+    stage.answer("b", "")
+    assert stage.crew.state() == "DONE"
+
+
+def test_a_plan_that_is_not_carried_out_yet_is_not_planned_anew(crew: Crew) -> None:
+    stage = Stage(crew)
+    stage.submit()
+    with pytest.raises(IllegalTransition, match="apply-plan is BLOCKED"):
+        ask(stage)
+    stage.answer("plan", plan(node("a")))
+    with pytest.raises(IllegalTransition, match="approve-plan waits"):
+        ask(stage)
+    assert set(crew.states()) == {"plan", "approve-plan", "apply-plan"}
+    crew.control.approve("g", "approve-plan")
+    stage.work()
+    assert ask(stage) == "replan-1"
+
+
 def test_two_who_ask_at_the_same_time_get_a_planner_each(stage: Stage) -> None:
     with ThreadPoolExecutor(4) as threads:
         names = sorted(threads.map(lambda _: ask(stage), range(4)))
@@ -114,6 +167,46 @@ def test_a_workflow_that_was_asked_for_holds_for_the_change_too(crew: Crew) -> N
     ask(stage)
     stage.answer("replan-1", plan(node("x"), drop=[]))
     assert {"x__qa", "x__verdict", "x__integrate"} <= set(stage.crew.states())
+
+
+def test_what_is_added_to_a_given_dag_with_the_workflow_is_reviewed_too(crew: Crew) -> None:
+    stage = Stage(crew)
+    cards = {card.name: card for card in stage.cards}
+    agents = [card.model_dump(mode="json", exclude_defaults=True) for card in stage.cards]
+    given = {"nodes": [{"id": "a", "kind": "agent", "agent": "dev", "inputs": {"task": "do a"}}], "edges": []}
+    crew.submitter.submit({"goal_id": "g", "agents": agents, **with_workflow(given, cards, 1)})
+    ask(stage)
+    stage.answer("replan-1", plan(node("x", "a"), drop=[]))
+    assert stage.parents("x") == {"a__integrate", "apply-replan-1"}
+    assert stage.inputs("x__verdict")["cycles"] == 1
+
+
+def test_what_is_added_behind_work_under_review_waits_for_its_integration(crew: Crew) -> None:
+    stage = Stage(crew)
+    stage.planned(node("a"), workflow=True)
+    stage.answer("a", "raw")
+    ask(stage)
+    stage.answer("replan-1", plan(node("x", "a", "a__integrate"), drop=[]))
+    assert stage.parents("x") == {"a__integrate", "apply-replan-1"}
+    assert stage.inputs("x")["from a__integrate"] == {"from": "a__integrate", "path": "output"}
+    assert "from a" not in stage.inputs("x")
+    assert crew.states()["x"] == "BLOCKED"
+    stage.answer("a__qa", {"passed": False, "findings": ["a hole"]})
+    assert crew.states()["x"] == "BLOCKED"
+    stage.answer("a__fix1", "mended")
+    ask(stage)
+    stage.answer("replan-2", plan(node("y", "a__fix1"), drop=[]))
+    assert stage.parents("y") == {"a__integrate", "apply-replan-2"}
+
+
+def test_a_repair_that_needs_the_integration_cannot_be_built_upon_without_it(crew: Crew) -> None:
+    stage = Stage(crew)
+    stage.planned(node("a"), workflow=True)
+    stage.answer("a", "raw")
+    ask(stage)
+    stage.answer("replan-1", plan(node("x", "a"), drop=["a__qa", "a__verdict", "a__integrate"]))
+    assert "depends_on 'a'" in stage.error("apply-replan-1")
+    assert "x" not in crew.states()
 
 
 def test_what_cannot_be_replanned_says_why(stage: Stage, crew: Crew) -> None:

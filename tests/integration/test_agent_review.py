@@ -105,3 +105,14 @@ def test_a_crash_between_the_patch_of_a_repair_and_its_commit_repairs_once(stage
     assert stage.crew.states()["a__verdict"] == "DONE"
     assert [name for name in stage.crew.states() if "__fix" in name] == ["a__fix1"]
     assert len(stage.sim.events("goal.patched")) == 2, "the plan and one repair"
+
+
+def test_a_repair_gets_what_the_work_was_made_from(crew: Crew) -> None:
+    stage = Stage(crew)
+    stage.planned(node("facts", agent="qa"), node("a", "facts", expected_artifacts=["a.md"]), workflow=True)
+    stage.answer("facts", "the facts")
+    stage.answer("a", "the work")
+    stage.answer("a__qa", passed("a hole"))
+    assert stage.inputs("a__fix1")["from facts"] == {"from": "facts", "path": "output"}
+    assert json.loads(stage.store.goals.spec("g", "a__fix1"))["expected_artifacts"] == ["a.md"]
+    assert stage.crew.states()["a__fix1"] == "READY"

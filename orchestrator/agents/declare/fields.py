@@ -124,7 +124,7 @@ class Options(_Model):
     recovery: Truth | None = None
     """False: no recovery where an agent's node failed for good, unless its agent's `limits.recoveries` says so."""
     approve_plan: Truth | None = None
-    """A person approves the plan before it starts."""
+    """A person approves the plan that a model makes, before it starts. Refused where a DAG or task lists are the plan."""
     spawn: Spawn | None = None
     """Limits for sub-agents."""
     imports: Annotated[tuple[Module, ...], BeforeValidator(_names)] = Field((), max_length=100)

@@ -72,8 +72,9 @@ class Folder:
     @contextmanager
     def _opened(self, path: str) -> Iterator[int]:
         *folders, name = path.split("/")
-        current = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        current = -1
         try:
+            current = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             for part in folders:
                 _must_be(current, part, stat.S_ISDIR, "folder")
                 current = _step(current, os.open(part, _FOLDER, dir_fd=current))
@@ -87,7 +88,8 @@ class Folder:
         except OSError as error:
             raise Refused(f"it cannot be opened: {error.strerror}") from None
         finally:
-            os.close(current)
+            if current >= 0:
+                os.close(current)
 
 
 MISSING: Final = "there is no such file"

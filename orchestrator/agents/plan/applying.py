@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.agents.plan import judges
+from orchestrator.agents.plan.approval import APPLY, applier, asks_of
 from orchestrator.agents.plan.form import read
 from orchestrator.agents.plan.judges import Terms
 from orchestrator.agents.plan.patching import PlanPatcher
 from orchestrator.agents.plan.proposal import Proposal, Revision, shown
-from orchestrator.agents.plan.scene import Stored, read_cards, read_scene, read_stored
+from orchestrator.agents.plan.scene import Stored, gates, read_cards, read_scene, read_stored
 from orchestrator.agents.plan.text import plan_diff
-from orchestrator.domain.errors import ChordalError, NodeFailed
+from orchestrator.domain.errors import ChordalError, Fault, IllegalTransition, NodeFailed, NodeNotFound
+from orchestrator.domain.refs import references, resolve
 from orchestrator.engine.context import current
+from orchestrator.engine.payload import Payloads
 from orchestrator.store.store import Store
 
-APPLY: Final = "chordal:apply_plan"
+_FAULT: Final = re.compile(r"""([\w\[\].]+(?: '[^']*'| "[^"]*")?): (.+)""", re.DOTALL)
+"""A fault of a plan: its place, with the id of the node, and what is wrong."""
 DIFF_CHARACTERS: Final = 20_000
 """The longest diff of an edited plan that is kept."""
 
@@ -28,7 +33,11 @@ class NotAPlan(ChordalError):
 
 
 class BadPlan(ChordalError):
-    """An edited plan has faults; all of them are in the message. Mend the file and approve again: nothing changed."""
+    """A plan that is to be approved has faults; all of them are in `faults`. Mend them and approve again: nothing changed."""
+
+    def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class PlanApplier:
         if lease is None:
             raise NodeFailed(f"{APPLY} runs in a node only")
         goal, author = lease.goal, lease.node
-        proposed = plan["output"] if isinstance(plan, Mapping) and "output" in plan else plan
+        proposed = _proposed(plan)
         edited = approval.get("plan") if isinstance(approval, Mapping) else None
         value = proposed if edited is None else edited
         terms = Terms.of(json.loads(self.store.goals.spec(goal, author)).get("metadata", {}), revises)
@@ -59,8 +68,8 @@ class PlanApplier:
             found, faults = judges.check_plan(value, cards, scene, terms)
         if found is None or faults:
             raise NodeFailed("\n".join([f"the plan has {_counted(len(faults), 'fault')}:", *shown(faults)]))
-        nodes, edges = judges.expanded(found, cards, terms)
         stored = read_stored(self.store, goal)
+        nodes, edges = judges.expanded(found, cards, terms, gates(stored))
         nodes = with_outputs(nodes, edges, stored)
         wired = [*edges, *hung(author, nodes, edges, stored)]
         why = reason(stored, author, len(nodes), drop, edited is not None)
@@ -126,27 +135,66 @@ def reason(stored: Stored, author: str, count: int, drop: Sequence[str], edited:
     return said + (", edited at the approval" if edited else "")
 
 
-def check_plan_answer(store: Store, goal: str, node: str, plan: Any) -> list[str]:
-    """Every fault of an edited plan with which someone answers an approval; [] where it can be accepted.
-
-    Raises NotAPlan where the approval is not about a plan.
-    """
-    stored = read_stored(store, goal)
-    for source, target in stored.pairs:
-        spec = stored.specs.get(target, {})
-        if source == node and spec.get("call") == APPLY:
-            revises = bool((spec.get("inputs") or {}).get("revises"))
-            scene = read_scene(store, goal, target, revises=revises)
-            terms = Terms.of(spec.get("metadata", {}), revises)
-            return shown(judges.check_plan(plan, read_cards(store, goal), scene, terms)[1])
-    raise NotAPlan(f"node {node!r} of goal {goal!r} is not the approval of a plan; approve it without one")
-
-
 def accept_answer(store: Store, goal: str, node: str, plan: Any) -> None:
-    """Let an edited plan through. Raises BadPlan with every fault, and NotAPlan."""
-    if faults := check_plan_answer(store, goal, node, plan):
-        listed = "\n".join(f"  - {fault}" for fault in faults)
-        raise BadPlan(f"the edited plan is not valid, {_counted(len(faults), 'fault')}:\n{listed}")
+    """Let an edited plan through with which someone answers an approval.
+
+    Raises BadPlan with every fault, NotAPlan where the approval is not about a plan, GoalNotFound, NodeNotFound, and
+    IllegalTransition where nobody is asked any more.
+    """
+    store.goals.record(goal)
+    if not store.nodes.states(goal, [node])[0]:
+        raise NodeNotFound(f"goal {goal!r} has no node {node!r}")
+    found = applier(store, goal, node)
+    if found is None or asks_of(found[1]) != node:
+        raise NotAPlan(f"node {node!r} of goal {goal!r} is not the approval of a plan; approve it without one")
+    _refuse_if_answered(store, goal, node)
+    if faults := _answer_faults(store, goal, *found, plan):
+        raise bad_plan("edited", faults)
+
+
+def accept_proposed(store: Store, payloads: Payloads, goal: str, node: str) -> None:
+    """Let a plan through that is approved as it was proposed: the goal may have changed meanwhile.
+
+    Raises as `accept_answer`; approvals of other things are let through.
+    """
+    found = applier(store, goal, node)
+    if found is None:
+        return
+    _refuse_if_answered(store, goal, node)
+    given = (found[1].get("inputs") or {}).get("plan")
+    names = list(references(given))
+    if any(record.get("state") != "DONE" for record in store.nodes.states(goal, names)):
+        return  # what is approved is not the plan: that is still being made
+    outputs = zip(names, store.nodes.outputs(goal, names), strict=True)
+    plan = _proposed(resolve(given, {name: payloads.unpack(text) for name, text in outputs}))
+    if faults := _answer_faults(store, goal, *found, plan):
+        raise bad_plan("proposed", faults)
+
+
+def _refuse_if_answered(store: Store, goal: str, node: str) -> None:
+    state = store.nodes.states(goal, [node])[0]["state"]
+    if state != "WAITING":
+        raise IllegalTransition(f"node {node!r} of goal {goal!r} is {state} and waits for no approval")
+
+
+def _answer_faults(store: Store, goal: str, author: str, spec: Mapping[str, Any], plan: Any) -> list[str]:
+    revises = bool((spec.get("inputs") or {}).get("revises"))
+    scene = read_scene(store, goal, author, revises=revises)
+    terms = Terms.of(spec.get("metadata", {}), revises)
+    return shown(judges.check_plan(plan, read_cards(store, goal), scene, terms)[1])
+
+
+def bad_plan(which: str, faults: Sequence[str]) -> BadPlan:
+    """The refusal of a plan, `edited` or `proposed`, with its faults."""
+    listed = "\n".join(f"  - {fault}" for fault in faults)
+    return BadPlan(
+        f"the {which} plan is not valid, {_counted(len(faults), 'fault')}:\n{listed}",
+        [Fault(*found.groups()) if (found := _FAULT.fullmatch(fault)) else Fault("plan", fault) for fault in faults],
+    )
+
+
+def _proposed(output: Any) -> Any:
+    return output["output"] if isinstance(output, Mapping) and "output" in output else output
 
 
 def _counted(number: int, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from orchestrator.agents.conversation.decide import WholeJudge
@@ -74,7 +75,7 @@ def check_plan(
         scene = replace(scene, role_faults=tuple(workflow.faults(cards)))
     faults = proposal.faults(found, cards, scene)
     if not faults:
-        nodes = expanded(found, cards, terms)[0]
+        nodes = expanded(found, cards, terms, scene.gates)[0]
         names = [node["id"] for node in nodes]
         if len(nodes) > MOST_NODES:
             faults.append(
@@ -88,10 +89,14 @@ def check_plan(
 
 
 def expanded(
-    found: Proposal, cards: Mapping[str, AgentCard], terms: Terms
+    found: Proposal, cards: Mapping[str, AgentCard], terms: Terms, gates: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Nodes and edges of a plan without faults, with those of the workflow where it is asked for."""
+    """Nodes and edges of a plan without faults, with those of the workflow where it is asked for.
+
+    `gates`: the integrations of stored nodes that are under review, as `scene.gates` finds them.
+    """
     nodes, edges = proposal.to_nodes(found, cards)
+    edges = workflow.gated(edges, gates)
     if terms.workflow:
         nodes, edges = workflow.expand(nodes, edges, cards, terms.cycles)
     if terms.recovery:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from orchestrator.agents.declare.instructions import Declaration
 from orchestrator.agents.plan import workflow as role_workflow
-from orchestrator.agents.plan.applying import APPLY
-from orchestrator.agents.plan.form import read, schema
+from orchestrator.agents.plan.approval import APPLY
+from orchestrator.agents.plan.form import read
 from orchestrator.agents.plan.judges import Terms
 from orchestrator.agents.plan.proposal import MOST_NODES, Proposal
 from orchestrator.agents.plan.scene import PLANNERS, workers
@@ -22,6 +22,7 @@ PLAN, APPROVE, APPLY_PLAN = "plan", "approve-plan", "apply-plan"
 INSTRUCTIONS_CHARACTERS: Final = 400
 """How much of an agent's instructions the planner reads."""
 MOST_AGENTS: Final = 200
+_OUR_NAMES: Final = ("planner", "planner.chordal", "planner.of.chordal")
 DEFAULT_INSTRUCTIONS: Final = """\
 You plan the work of a team of agents. You are told the goal and the agents, and answer with a plan: nodes, each a piece of
 work for one agent, and for each node what must be done before it. You do no work yourself.
@@ -33,24 +34,18 @@ work for one agent, and for each node what must be done before it. You do no wor
 - A node of the kind approval stops until a person says yes; use it where the goal asks for that."""
 
 
+def is_ours(card: AgentCard) -> bool:
+    """Whether nobody declared this planner: `planner_of` made it."""
+    return card.name in _OUR_NAMES and card.instructions == DEFAULT_INSTRUCTIONS
+
+
 def planner_of(cards: Mapping[str, AgentCard], model: str | None = None) -> AgentCard:
-    """The agent that plans: the declared one with the role planner or orchestrator, else our own."""
+    """The agent that plans: the declared one with the role planner or orchestrator, as it is, else our own."""
     declared = next((card for card in cards.values() if card.resolved_role in PLANNERS), None)
     if declared is not None:
-        own = declared.instructions.strip()
-        known = own.startswith(DEFAULT_INSTRUCTIONS)  # it planned for this goal before
-        told = own if known else f"{DEFAULT_INSTRUCTIONS}\n\n{own}".strip()
-        more = {"instructions": told, "output_schema": schema(Proposal), "model": declared.model or model}
-        return declared.model_copy(update=more)
-    name = next(name for name in ("planner", "planner.chordal", "planner.of.chordal") if name not in cards)
-    return AgentCard(
-        name=name,
-        role="planner",
-        instructions=DEFAULT_INSTRUCTIONS,
-        model=model,
-        output_schema=schema(Proposal),
-        memory=0,
-    )
+        return declared
+    name = next(name for name in _OUR_NAMES if name not in cards)
+    return AgentCard(name=name, role="planner", instructions=DEFAULT_INSTRUCTIONS, model=model, memory=0)
 
 
 def planning_goal(
@@ -71,7 +66,7 @@ def planning_goal(
 ) -> dict[str, Any]:
     """The document of a goal that an agent plans first, for `submit`.
 
-    `model` is the planner's, where its card names none. With `approve` a person sees the plan before it starts, with
+    `model` is our planner's; a declared one has its own. With `approve` a person sees the plan before it starts, with
     `workflow` each piece of work is reviewed, with `recovery` agents that give up get help. With `apply` off nothing follows
     the plan: it is only made. Raises InvalidGoal where nobody could do a plan's work, or the workflow lacks a role.
     """
@@ -128,7 +123,9 @@ def planner_node(
 ) -> dict[str, Any]:
     """A node whose output is a plan."""
     made: dict[str, Any] = {"id": name, "title": title, "kind": "agent", "agent": planner.name}
-    made |= {"inputs": {"task": task, "judge": judge}, "metadata": dict(metadata)}
+    # A declared agent does other work too: what planning is stands with this task, and what a plan is with its judge.
+    told = task if planner.instructions.startswith(DEFAULT_INSTRUCTIONS) else f"{DEFAULT_INSTRUCTIONS}\n\n{task}"
+    made |= {"inputs": {"task": told, "judge": judge}, "metadata": dict(metadata)}
     return made | ({"queue": planner.queue} if planner.queue else {})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,6 +79,8 @@ class Scene:
     """Edges between stored nodes that have not ended."""
     role_faults: tuple[str, ...] = ()
     """What is missing for the role workflow that was asked for."""
+    gates: Mapping[str, str] = field(default_factory=dict)
+    """Of ids under review: the integration on which a new node depends in their place."""
 
 
 def faults(proposal: Proposal, cards: Mapping[str, AgentCard], scene: Scene | None = None) -> list[str]:
@@ -160,7 +162,8 @@ def _drop_faults(revision: Revision, scene: Scene) -> Iterator[str]:
 
 def _graph_faults(proposal: Proposal, scene: Scene) -> Iterator[str]:
     """The rules of every goal, for a graph of the same shape."""
-    standing = scene.standing - set(getattr(proposal, "drop", ()))
+    gone = set(getattr(proposal, "drop", ()))
+    standing = {name for name in scene.standing if name not in gone and scene.gates.get(name) not in gone}
     pairs = [(index, node, name) for index, node in enumerate(proposal.nodes) for name in node.depends_on]
     wanted = {name for _, _, name in pairs if name in standing}
     document = {

@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-from orchestrator.agents.plan.applying import APPLY
+from orchestrator.agents.plan.approval import APPLY
+from orchestrator.agents.plan.declined import declined_node
 from orchestrator.agents.plan.judges import Terms
 from orchestrator.agents.plan.patching import Patching
 from orchestrator.agents.plan.planner import about, apply_node, planner_node, planner_of
 from orchestrator.agents.plan.proposal import MOST_NODES
 from orchestrator.agents.plan.scene import Stored, read_stored, workers
+from orchestrator.agents.plan.workflow import CYCLES, MOST_CYCLES, REVIEW
 from orchestrator.domain.agent import AgentCard
-from orchestrator.domain.errors import ChordalError, InvalidGoal
+from orchestrator.domain.errors import ChordalError, IllegalTransition, InvalidGoal
 from orchestrator.engine.payload import Payloads
 from orchestrator.store.store import Store
 
@@ -23,6 +25,7 @@ SUMMARY_NODES: Final = 500
 """Nodes that the planner is told of, those that have not ended first."""
 OUTPUT_CHARACTERS: Final = 300
 TRIES: Final = 20
+UNENDED: Final = ("BLOCKED", "READY", "RUNNING", "WAITING")
 
 
 class NoPlanner(ChordalError):
@@ -34,17 +37,20 @@ def replan(
 ) -> str:
     """Have the plan of a goal changed by its planner; returns the id of the planner's node.
 
-    The goal gets `replan-<n>`, with `approve` an approval, and `apply-replan-<n>`. Raises GoalNotFound, IllegalTransition
-    where the goal has ended, NoPlanner.
+    The goal gets `replan-<n>`, with `approve` an approval, `apply-replan-<n>`, and `unchanged-replan-<n>`, which runs only
+    where one of them fails: the goal goes on by its plan then. Raises GoalNotFound, NoPlanner, and IllegalTransition where
+    the goal has ended, or where its plan is not carried out yet.
     """
     store.goals.record(goal)
     cards = {name: AgentCard.model_validate_json(text) for name, text in store.agents.cards(goal).items()}
     if not workers(cards):
         raise NoPlanner(f"goal {goal!r} brings no agents along; change its plan with a patch")
     planner = planner_of(cards)
-    store.agents.put_cards(goal, {planner.name: planner.model_dump_json(exclude_defaults=True)})
     for _ in range(TRIES):
         stored = read_stored(store, goal)
+        _refuse_if_unplanned(goal, stored)
+        if planner.name not in cards:
+            store.agents.put_cards(goal, {planner.name: planner.model_dump_json(exclude_defaults=True)})
         number = next(n for n in range(1, len(stored.names) + 2) if f"replan-{n}" not in stored.names)
         name, apply = f"replan-{number}", f"apply-replan-{number}"
         nodes, edges = _nodes(
@@ -60,11 +66,23 @@ def replan(
     raise NoPlanner(f"goal {goal!r} is replanned by many at once; try again")
 
 
+def _refuse_if_unplanned(goal: str, stored: Stored) -> None:
+    """Two plans that know nothing of each other could name the same nodes, and either could be in vain."""
+    for name, spec in stored.specs.items():
+        inputs = spec.get("inputs") or {}
+        if spec.get("call") != APPLY or inputs.get("revises") or stored.state(name) not in UNENDED:
+            continue
+        asks = next((one for one, at in stored.pairs if at == name and stored.state(one) == "WAITING"), "")
+        what = f"{asks} waits" if asks else f"{name} is {stored.state(name)}"
+        raise IllegalTransition(
+            f"the plan of goal {goal!r} is not carried out yet ({what}); a plan that waits for approval can be edited or rejected"
+        )
+
+
 def _nodes(
     name: str, apply: str, planner: AgentCard, task: str, approve: bool, stored: Stored
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    first = next((spec for spec in stored.specs.values() if spec.get("call") == APPLY), {})
-    kept = Terms.of(first.get("metadata", {}), True).as_metadata()  # as the goal's first plan was taken in
+    kept = _terms(stored).as_metadata()
     asks = f"approve-{name}"
     nodes = [planner_node(name, "Plan anew", planner, task, "replan", kept)]
     more: dict[str, Any] = {"revises": True}
@@ -73,7 +91,22 @@ def _nodes(
         more["approval"] = {"from": asks}
     nodes.append(apply_node(apply, "Change the plan", name, kept, more))
     names = [node["id"] for node in nodes]
-    return nodes, [{"source": source, "target": target} for source, target in pairwise(names)]
+    edges = [{"source": source, "target": target} for source, target in pairwise(names)]
+    # A change that comes to nothing does not count against the goal: its failure is handled.
+    unchanged = declined_node(f"unchanged-{name}")
+    edges += [{"source": source, "target": unchanged["id"], "on": "failed"} for source in names]
+    return [*nodes, unchanged], edges
+
+
+def _terms(stored: Stored) -> Terms:
+    """As the goal's first plan was taken in; a goal whose DAG was given is reviewed where its nodes are."""
+    first = next((spec for spec in stored.specs.values() if spec.get("call") == APPLY), None)
+    if first is not None:
+        return Terms.of(first.get("metadata", {}), True)
+    review = next((spec for spec in stored.specs.values() if spec.get("call") == REVIEW), None)
+    if review is None:
+        return Terms(revises=True)
+    return Terms(True, True, min(int((review.get("inputs") or {}).get("cycles", CYCLES)), MOST_CYCLES))
 
 
 def replan_task(

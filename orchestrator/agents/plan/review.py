@@ -66,7 +66,9 @@ def repair(
     metadata = {**built.get("metadata", {}), "phase": "fix", "parent_task_id": work, "review_cycle": str(cycle)}
     mended = _like(built, fix, f"Repair {cycle}: {built.get('title') or work}", metadata)
     task = workflow.task_of(built)
+    mended["expected_artifacts"] = list(built.get("expected_artifacts", ()))
     mended["inputs"] = {
+        **(built.get("inputs") or {}),  # outputs of what it builds on, above all
         "task": f"A review of your work did not pass. Mend what it found, and give the whole work anew.\n\nThe task was:\n{task}",
         "findings": {"from": _verdict(work, cycle), "path": "findings"},
         "earlier": {"from": earlier, "path": "output"},

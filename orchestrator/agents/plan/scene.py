@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestrator.agents.plan.proposal import Scene
+from orchestrator.agents.plan.workflow import INTEGRATE
 from orchestrator.domain import graph
 from orchestrator.domain.agent import AgentCard
 from orchestrator.store.store import Store
@@ -63,6 +64,17 @@ def read_stored(store: Store, goal: str) -> Stored:
     return Stored(tuple(raw), {name: json.loads(raw[name]) for name in own}, records, tuple(pairs))
 
 
+def gates(stored: Stored) -> dict[str, str]:
+    """Nodes whose work is reviewed, each with the integration that must be done before anything builds on it."""
+    found = {}
+    for name, spec in stored.specs.items():
+        metadata = spec.get("metadata", {})
+        work = {"build": name, "fix": metadata.get("parent_task_id", "")}.get(metadata.get("phase", ""), "")
+        if work and work + INTEGRATE in stored.specs:
+            found[name] = work + INTEGRATE
+    return found
+
+
 def read_cards(store: Store, goal: str) -> dict[str, AgentCard]:
     """The agents that a goal brings along and that a plan may give work to: all but those that plan."""
     cards = {name: AgentCard.model_validate_json(text) for name, text in store.agents.cards(goal).items()}
@@ -81,7 +93,9 @@ def read_scene(store: Store, goal: str, planner: str, *, revises: bool) -> Scene
     if not revises:
         return Scene(goal, taken)
     after = stored.behind(planner)
-    standing = frozenset(name for name in stored.specs if stored.state(name) in ALIVE and name not in after)
+    gated = gates(stored)
+    alive = {name for name in stored.specs if stored.state(name) in ALIVE and name not in after}
+    standing = frozenset(name for name in alive if gated.get(name, name) in alive)
     droppable = frozenset(name for name in stored.specs if stored.unstarted(name) and name not in after)
     live = tuple(pair for pair in stored.pairs if stored.state(pair[1]) in ("BLOCKED", "READY"))
-    return Scene(goal, taken, standing, droppable, live)
+    return Scene(goal, taken, standing, droppable, live, gates=gated)

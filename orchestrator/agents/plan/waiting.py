@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.agents.plan.applying import APPLY
+from orchestrator.agents.plan.approval import APPLY
 from orchestrator.agents.plan.form import read
 from orchestrator.agents.plan.proposal import Proposal, Revision
 from orchestrator.agents.plan.scene import read_stored

@@ -59,6 +59,15 @@ def expand(
     return made, wired
 
 
+def gated(edges: Sequence[Mapping[str, Any]], gates: Mapping[str, str]) -> Nodes:
+    """The edges of new nodes, with the integration in place of stored work that is reviewed; each pair once."""
+    found = {}
+    for edge in edges:
+        source = gates.get(edge["source"], edge["source"])
+        found[source, edge["target"]] = {**edge, "source": source}
+    return list(found.values())
+
+
 def with_workflow(document: Mapping[str, Any], cards: Mapping[str, AgentCard], cycles: int = CYCLES) -> dict[str, Any]:
     """A goal's document with the workflow. `cards` must be without `faults`."""
     nodes, edges = expand(document.get("nodes", ()), document.get("edges", ()), cards, cycles)

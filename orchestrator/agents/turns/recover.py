@@ -6,6 +6,7 @@ the agent goes on knowing both, and so a crash finds where it stood.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,6 +24,7 @@ from orchestrator.store.records import NodeRow
 
 ASKED_FOR: Final = "recovery"
 """The key of a node's metadata."""
+_RECOVERY: Final = re.compile(r"\.r\d+\.0$")
 Ends = Callable[[str, list[str]], Mapping[str, tuple[str, Any, str]]]
 
 
@@ -121,7 +123,8 @@ def _parked(asked: Asked, told: Told, rows: tuple[NodeRow, ...]) -> End:
 
 def _helped(entries: tuple[Entry, ...]) -> int:
     """Recoveries that were asked for."""
-    return sum(isinstance(entry, Told) and entry.why == "recovery" and ".r" in entry.node for entry in entries)
+    told = (entry.node for entry in entries if isinstance(entry, Told) and entry.why == "recovery")
+    return sum(_RECOVERY.search(node) is not None for node in told)
 
 
 def _parts(found: Mapping[str, tuple[str, Any, str]]) -> str:

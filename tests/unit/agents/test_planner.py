@@ -52,17 +52,22 @@ def test_approval_and_application_can_be_left_out() -> None:
     assert ids(planning_goal(TEAM, "Build.", apply=False)) == ["plan"]
 
 
-def test_a_declared_planner_plans_with_our_rules_and_his_own_words_once() -> None:
+def test_a_declared_planner_stays_as_declared_and_reads_our_rules_in_its_task() -> None:
     declared = AgentCard(name="chief", role="orchestrator", instructions="Think big.", model="large", queue="brains")
     made = planning_goal([*TEAM, declared], "Build.", model="small")
-    assert made["nodes"][0]["agent"] == "chief"
-    assert made["nodes"][0]["queue"] == "brains"
-    card = next(card for card in made["agents"] if card["name"] == "chief")
-    assert card["instructions"] == f"{DEFAULT_INSTRUCTIONS}\n\nThink big."
-    assert card["model"] == "large"
-    again = planner_of({"chief": AgentCard.model_validate(card)})
-    assert again.instructions == card["instructions"], "planning anew does not say it twice"
-    assert "chief" not in made["nodes"][0]["inputs"]["task"], "he gives himself no work"
+    node = made["nodes"][0]
+    assert (node["agent"], node["queue"]) == ("chief", "brains")
+    assert [AgentCard.model_validate(card) for card in made["agents"]] == [*TEAM, declared]
+    assert node["inputs"]["task"].startswith(DEFAULT_INSTRUCTIONS)
+    assert "chief" not in node["inputs"]["task"], "he gives himself no work"
+
+
+def test_our_own_planner_is_told_the_rules_once() -> None:
+    made = planning_goal(TEAM, "Build.", model="small")
+    ours = next(AgentCard.model_validate(card) for card in made["agents"] if card["name"] == "planner")
+    assert (ours.instructions, ours.model) == (DEFAULT_INSTRUCTIONS, "small")
+    assert DEFAULT_INSTRUCTIONS not in made["nodes"][0]["inputs"]["task"]
+    assert planner_of({**{card.name: card for card in TEAM}, "planner": ours}) == ours, "it plans anew as it is"
 
 
 def test_an_agent_that_is_called_planner_and_plans_nothing_is_left_alone() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.agents.conversation.transcript import Told
 from orchestrator.agents.plan.recovery import Action, Help, decide, read_decision, recovery_task
+from orchestrator.agents.turns.recover import _helped
 from orchestrator.domain.agent import AgentCard, AgentLimits
 
 
@@ -84,3 +86,9 @@ def test_a_decision_is_read(output: Any, action: Action, steps: tuple[str, ...])
 @pytest.mark.parametrize("output", [None, "try again", {"action": "pray"}, {}, [], "[" * 100_000, {"output": None}])
 def test_what_is_no_decision_is_none(output: Any) -> None:
     assert read_decision(output) is None
+
+
+def test_only_recoveries_count_as_help_whatever_the_node_is_called() -> None:
+    names = ("v1.report.s1.0 v1.report.s1.1", "v1.report.r1.0", "x.r2.0", "x.s2.0", "a.r1.0.s1.0")
+    entries = tuple(Told(why="recovery", text="", node=name) for name in names)
+    assert _helped(entries) == 2

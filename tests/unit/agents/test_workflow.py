@@ -91,6 +91,18 @@ def test_a_repair_goes_between_the_verdict_and_the_integration() -> None:
     assert nodes[2]["inputs"] == {"review": {"from": "a__qa2", "path": "output"}, "work": "a", "cycle": 2, "cycles": 3}
 
 
+def test_a_repair_knows_all_that_the_work_was_made_from() -> None:
+    known = specs()
+    upstream = {"from base": {"from": "base", "path": "output"}, "findings": "of a node of that name", "tone": "dry"}
+    known["a"]["inputs"] = {"task": "build a", **upstream}
+    mended = review.repair("a", 1, 3, known)[0][0]
+    assert mended["inputs"]["from base"] == {"from": "base", "path": "output"}
+    assert mended["inputs"]["tone"] == "dry"
+    assert mended["inputs"]["findings"] == {"from": "a__verdict", "path": "findings"}
+    assert "Mend what it found" in mended["inputs"]["task"]
+    assert mended["expected_artifacts"] == ["a.txt"]
+
+
 def test_a_second_repair_mends_the_first_one() -> None:
     nodes, _ = review.repair("a", 2, 3, specs())
     assert nodes[0]["id"] == "a__fix2"

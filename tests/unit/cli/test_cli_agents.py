@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from orchestrator.agents.desk import BadToken
-from orchestrator.cli.ask import _document
+from orchestrator.cli.ask import _document, _queued
+from orchestrator.cli.context import text_of
+from orchestrator.cli.main import chordal as chordal_group
 from orchestrator.domain.errors import IllegalTransition
 from orchestrator.domain.validate import read_goal
+from orchestrator.settings import Settings
 from support.door import Door, Run
 
 ANSWER = {
@@ -146,3 +154,51 @@ def test_a_question_is_a_goal_of_one_node() -> None:
 @pytest.mark.usefixtures("door")
 def test_a_question_that_cannot_be_asked_exits_with_2(chordal: Run, words: tuple[str, ...]) -> None:
     assert chordal("ask", *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("steer", "g1", "write", "a\udcff"), "TEXT"),
+        (("steer", "g1", "write", "-"), "TEXT"),
+        (("ask", "-"), "QUESTION"),
+        (("ask", "a\udcff"), "QUESTION"),
+        (("ask", "x", "--system", "\udcff"), "--system"),
+        (("complete", "g1:n:s", "-"), "JSON"),
+    ],
+)
+def test_what_is_not_utf_8_is_refused_by_name(desk: Desk, door: Door, words: tuple[str, ...], name: str) -> None:
+    for stdin in (b"a\xff", "a\udcff".encode("utf-8", "surrogatepass")):
+        result = CliRunner().invoke(chordal_group, words, input=stdin, prog_name="chordal")
+        assert (result.exit_code, "not UTF-8 text" in result.stderr, name in result.stderr) == (2, True, True)
+    assert (desk.calls, door.calls) == ([], [])
+
+
+def test_bytes_that_the_locale_hands_over_raw_are_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a\udcff"))
+    with pytest.raises(click.BadParameter, match="not UTF-8"):
+        text_of("-", "TEXT")
+
+
+def test_an_agent_that_nobody_declares_is_refused_before_anything_starts(
+    door: Door, chordal: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.ground.ground", lambda *_, **__: pytest.fail("a stack was looked for"))
+    result = chordal("ask", "x", "--agent", "nobody")
+    assert result.exit_code == 2
+    assert "declares an agent 'nobody'" in result.stderr
+    assert door.calls == []
+
+
+def test_modules_are_looked_for_where_workers_look_and_may_be_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    Path("shop_agents_here.py").write_text(
+        "from orchestrator import Agent\nAgent('shop-clerk', 'Sell.', queue='shop')\n"
+    )
+    goal = read_goal(_document("Why?", "shop-clerk", None, None))
+    assert _queued(Settings(imports=("shop_agents_here",)), goal).nodes[0].queue == "shop"
+    other = read_goal(_document("Why?", "nobody", None, None))
+    assert _queued(Settings(imports=("not_installed_here",)), other) is other, "the workers may have it"

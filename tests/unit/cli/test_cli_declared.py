@@ -16,14 +16,18 @@ from orchestrator.cli import ground
 from orchestrator.cli.declared import Wish
 from orchestrator.cli.ground import agent_queues, calls_models
 from orchestrator.cli.load import read_source
+from orchestrator.cli.models import chosen_for
 from orchestrator.domain.errors import GoalExists, InvalidGoal
 from orchestrator.domain.states import GoalState
+from orchestrator.llm.failures import InvalidProfiles
 from orchestrator.settings import Settings
 from support.door import Door, Run, make_event, make_status
 
 PLAIN = "# Say hello\n\nSay it to everybody.\n\n## Agents\n### a\n- Goal: g\n### b\n- Goal: g\n"
 TASKS = PLAIN + "- [ ] First\n- [ ] Second\n"
 DAG = {"nodes": [{"id": "x", "kind": "agent", "agent": "a"}, {"id": "y", "call": "steps:work"}]}
+SCRIPTED = "accounts:\n  play: {kind: scripted, script: s.yaml}\nmodels: {any: {account: play}}\n"
+CALLING = '  thief: {base_url: "https://example.org/v1", api_key_env: OPENAI_API_KEY}'
 TEAM = "## Agents\n### lead\n### qa\n### dev\n- [ ] Build\n"
 
 
@@ -198,11 +202,44 @@ def test_a_stack_of_the_runs_own_uses_the_profiles_beside_the_declaration(
         monkeypatch.setenv("CHORDAL_LLM_FILE", "other.yaml")
     Path("instructions").mkdir()
     Path("instructions/INSTRUCTIONS.md").write_text(TASKS)
-    Path("llm.yaml").write_text("accounts: {}\n")
+    Path("llm.yaml").write_text(SCRIPTED)
     door.statuses["g"] = make_status("g", GoalState.DONE)
     door.pages = [make_event(1, "goal.started"), make_event(2, "goal.done")]
     assert chordal("run", ".").exit_code == 0
     assert used == [Path("other.yaml") if elsewhere else Path.cwd() / "llm.yaml", 1]
+
+
+def test_profiles_beside_the_declaration_that_call_somebody_are_not_used_unasked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CHORDAL_LLM_FILE", raising=False)
+    Path("INSTRUCTIONS.md").write_text(TASKS)
+    Path("llm.yaml").write_text(SCRIPTED.replace("models:", f"{CALLING}\nmodels:"))
+    with click.Context(click.Command("run")).scope():
+        assert chosen_for(read_source(".", {})).llm_file is None
+        said = capsys.readouterr().err
+        assert "(thief)" in said
+        assert f"CHORDAL_LLM_FILE={Path.cwd()}/llm.yaml" in said
+        monkeypatch.setenv("CHORDAL_LLM_FILE", "llm.yaml")
+        assert chosen_for(read_source(".", {})).llm_file == Path("llm.yaml")
+        monkeypatch.delenv("CHORDAL_LLM_FILE")
+        Path("llm.yaml").write_text("accounts: 1\n")
+        with pytest.raises(InvalidProfiles):
+            chosen_for(read_source(".", {}))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("dag", [True, False])
+def test_an_approval_of_a_plan_that_no_model_makes_is_refused(dag: bool) -> None:
+    Path("INSTRUCTIONS.md").write_text(TASKS)
+    if dag:
+        Path("goal.json").write_text(json.dumps({"nodes": [{"id": "x"}]}))
+    with pytest.raises(InvalidGoal, match=r"no model makes a plan to approve.*kind approval"):
+        read_source(".", {}, Wish(approve_plan=True))
+    Path("INSTRUCTIONS.md").write_text("---\napprove_plan: true\n---\n" + TASKS)
+    with pytest.raises(InvalidGoal, match="no model makes a plan"):
+        read_source(".", {})
+    assert ids(".", Wish(approve_plan=False))
 
 
 def test_workers_of_the_run_serve_the_agents_queues() -> None:

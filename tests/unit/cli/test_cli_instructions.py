@@ -42,14 +42,20 @@ def test_nothing_is_overwritten(chordal: Run) -> None:
     Path("instructions/qa.md").write_text("mine")
     result = chordal("instructions", "create", "--name", "qa")
     assert result.exit_code == 2
-    assert "instructions/qa.md exists" in result.stderr
+    assert "instructions/qa.md exists; it is not overwritten" in result.stderr
+    Path("instructions/heartbeat").mkdir()
+    Path("instructions/heartbeat/qa.md").touch()
+    said = chordal("instructions", "create", "--name", "qa").stderr
+    assert "instructions/qa.md and instructions/heartbeat/qa.md exist; they are not overwritten" in said
     assert not Path("INSTRUCTIONS.md").exists()
     Path("link.md").symlink_to("nowhere.md")
     assert chordal("instructions", "create", "--name", "b", "--path", "link.md").exit_code == 2
     assert not Path("nowhere.md").exists()
 
 
-@pytest.mark.parametrize("words", [("--name", "a/b"), ("--name", "qa", "--path", "agents.txt"), ("--name", "../x")])
+@pytest.mark.parametrize(
+    "words", [("--name", ".."), ("--name", "a/b"), ("--name", "qa", "--path", "agents.txt"), ("--name", "../x")]
+)
 def test_what_cannot_be_written(chordal: Run, words: tuple[str, ...]) -> None:
     assert chordal("instructions", "create", *words).exit_code == 2
     assert list(Path().iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from orchestrator.agents.declare.instructions import read_instructions
 from orchestrator.agents.plan.planner import planner_of
 from orchestrator.cli.reparse import Watch
 from orchestrator.domain.agent import AgentCard
-from orchestrator.domain.errors import RedisNotReachable
+from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, RedisNotReachable
 from support.door import Door, Run
 
 TEXT = "## Agents\n### a\n- Instructions: a.md\n### b\n- Role: planner\n- Goal: g\n### c\n- Goal: other\n"
@@ -26,13 +27,17 @@ class Desk:
         self.stored = {card.name: card for card in cards}
         self.given: list[tuple[str, list[str], str]] = []
         self.away = False
+        self.raises: Exception | None = None
 
     def cards(self, goal: str) -> dict[str, AgentCard]:
         if self.away:
             raise RedisNotReachable(goal)
+        if self.raises:
+            raise self.raises
         return self.stored
 
     def reparse(self, goal: str, cards: list[AgentCard], source: str, removed: list[str]) -> list[str]:
+        self.cards(goal)
         self.given.append((goal, [card.name for card in cards], source))
         changed = [card.name for card in cards if self.stored.get(card.name) != card]
         self.stored |= {card.name: card for card in cards}
@@ -122,15 +127,6 @@ def test_what_redis_did_not_take_is_tried_again(path: Path, desk: Desk, watch: W
     assert "instructions of a changed" in watch.look()
 
 
-def test_the_agent_that_plans_goes_on_to_know_the_form_of_plans(path: Path, desk: Desk, watch: Watch) -> None:
-    planner = planner_of(desk.stored)
-    desk.stored[planner.name] = planner
-    path.write_text(TEXT.replace("- Role: planner\n", "- Role: planner\n- Instructions: Plan little.\n"))
-    assert "instructions of b changed" in watch.look()
-    assert desk.stored["b"].output_schema == planner.output_schema
-    assert desk.stored["b"].instructions.endswith("Plan little.")
-
-
 def test_the_command(door: Door, chordal: Run, path: Path, desk: Desk) -> None:
     door.agents = desk  # type: ignore[attr-defined]
     assert chordal("reparse", "g", str(path)).stdout == "nothing changed\n"
@@ -140,3 +136,64 @@ def test_the_command(door: Door, chordal: Run, path: Path, desk: Desk) -> None:
     assert json.loads(chordal("reparse", "g", str(path), "--json").stdout) == {"goal_id": "g", "changed": ["a"]}
     path.write_text("")
     assert chordal("reparse", "g", str(path)).exit_code == 2
+
+
+def test_agents_that_are_declared_no_more_are_removed_and_others_stay(
+    door: Door, chordal: Run, path: Path, desk: Desk
+) -> None:
+    door.agents = desk  # type: ignore[attr-defined]
+    desk.stored |= {name: AgentCard(name=name) for name in ("own", "gone")}
+    ours = planner_of({"a": AgentCard(name="a")})
+    desk.stored[ours.name] = ours
+    goal_py = path.parent / "goal.py"
+    goal_py.write_text("raise SystemExit\n")
+    result = chordal("reparse", "g", str(path))
+    assert (result.stdout, result.stderr) == (
+        "nothing changed\n", "not declared, but goal.py may have brought them along, so they stay: gone, own\n",
+    )  # fmt: skip
+    goal_py.unlink()
+    (path.parent / "goal.json").write_text(json.dumps({"agents": [{"name": "own"}], "nodes": []}))
+    assert chordal("reparse", "g", str(path)).stdout == "changed: gone\n"
+    assert set(desk.stored) == {"a", "b", "own", ours.name}
+
+
+def test_a_goal_that_a_file_of_several_goals_does_not_name_is_refused(
+    door: Door, chordal: Run, path: Path, desk: Desk
+) -> None:
+    door.agents = desk  # type: ignore[attr-defined]
+    result = chordal("reparse", "nobody", str(path))
+    assert result.exit_code == 2
+    assert "of the goals g, other, not of nobody" in result.stderr
+    assert desk.given == []
+
+
+@pytest.mark.parametrize("trouble", [ChordalError("no room"), OSError("no room")])
+def test_trouble_is_told_once_and_tried_again(path: Path, desk: Desk, watch: Watch, trouble: Exception) -> None:
+    assert watch.look() == ""
+    (path.parent / "a.md").write_text("Be very kind.")
+    desk.raises = trouble
+    assert watch.look() == "the agents stay as they are: no room"
+    assert watch.look() == ""
+    desk.raises = None
+    assert "instructions of a changed" in watch.look()
+
+
+@pytest.mark.parametrize("over", [IllegalTransition("goal 'g' is DONE"), GoalNotFound("there is no goal 'g'")])
+def test_a_goal_that_ends_meanwhile_is_no_trouble(path: Path, desk: Desk, watch: Watch, over: Exception) -> None:
+    (path.parent / "a.md").write_text("Be very kind.")
+    desk.raises = over
+    assert watch.look() == ""
+
+
+def test_a_folder_that_cannot_be_opened_is_told_once(path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watch.look() == ""
+    path.write_text(TEXT + "- Role: x\n")
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", full)
+        assert "it cannot be opened: Too many open files" in watch.look()
+        assert watch.look() == ""
+    assert watch.look() == ""

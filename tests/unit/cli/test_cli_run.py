@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from orchestrator.cli import ground
@@ -42,7 +44,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def stand_in(settings: Settings, _source: object, _shape: object, start: bool) -> Iterator[ground.Ground]:
         facts["entered"] += 1
         facts["start"] = start
-        yield ground.Ground(settings, facts["ours"])
+        yield ground.Ground(settings, facts["ours"], facts.get("way", ""))
 
     monkeypatch.setattr(ground, "ground", stand_in)
     return facts
@@ -89,6 +91,8 @@ def test_a_retry_after_a_run_of_its_own_needs_a_stack_first(
     place["ours"] = True
     end(door, GoalState.FAILED, NodeStatus("a", "A", N.FAILED, 3))
     assert f"chordal --data-dir {tmp_path} up" in chordal("run", goal_file, "--data-dir", str(tmp_path)).stdout
+    place["way"] = "X=1 chordal up --queue q"
+    assert "start one like it first:\n  X=1 chordal up --queue q\n" in chordal("run", goal_file).stdout
 
 
 @pytest.mark.usefixtures("place")
@@ -187,7 +191,11 @@ def stacks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def enter(settings: Settings, goal_file: str, start: bool = True) -> ground.Ground:
     """Where a run with these settings takes place."""
-    with ground.ground(settings, read_source(goal_file, {}), ground.Shape(3, 1, "threads"), start) as place:
+    shape = ground.Shape(3, 1, "threads")
+    with (
+        click.Context(click.Command("run")).scope(),
+        ground.ground(settings, read_source(goal_file, {}), shape, start) as place,
+    ):
         return place
 
 
@@ -202,6 +210,33 @@ def test_without_a_stack_one_is_started_for_the_run(goal_file: str, tmp_path: Pa
     assert FakeStack.made["path"] == str(tmp_path)
     assert (FakeStack.made["workers"], FakeStack.made["pool"]) == (3, "threads")
     assert FakeStack.made["stopped"]
+
+
+@pytest.mark.usefixtures("stacks", "door")
+def test_the_way_on_names_all_that_the_run_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my goal"
+    folder.mkdir()
+    (folder / "steps.py").touch()
+    node = {"id": "a", "kind": "agent", "agent": "ada"}
+    agents = [{"name": "ada", "queue": "slow"}]
+    file = folder / "goal.json"
+    file.write_text(json.dumps({"nodes": [node, {"id": "b", "call": "steps:work"}], "agents": agents}))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    source, settings = (
+        read_source("goal.json", {}),
+        Settings(llm_file=Path("llm.yaml"), data_dir=tmp_path, imports=("more",)),
+    )
+    with click.Context(click.Command("run")).scope():
+        with ground.ground(settings, source, ground.Shape(3, None, "threads", 1), start=True) as place:
+            line = place.way
+        assert ground.way_on(Settings(), read_source("goal.json", {}), ground.Shape(None, None, "prefork")).endswith(
+            "chordal up --queue slow"
+        )
+    assert shlex.split(line) == [
+        f"CHORDAL_LLM_FILE={folder}/llm.yaml", "CHORDAL_IMPORTS=more,steps", f"PYTHONPATH={folder}", "chordal", "up",
+        "--workers", "3", "--pool", "threads", "--llm-workers", "1", "--queue", "slow",
+    ]  # fmt: skip
 
 
 @pytest.mark.usefixtures("door")

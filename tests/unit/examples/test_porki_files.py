@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.agents.declare.instructions import find_instructions, read_instructions
 from orchestrator.agents.plan.judges import judge_plan
+from orchestrator.agents.plan.proposal import Scene
 from orchestrator.cli.load import read_source
 from orchestrator.domain.document import parse_yaml
 from orchestrator.llm.profile_file import load_profiles
@@ -28,7 +29,7 @@ def test_the_stand_ins_plan_passes_the_judge() -> None:
     steps: list[dict[str, Any]] = parse_yaml((FOLDER / "answers.yaml").read_text())
     plan = next(step["value"] for step in steps if step["role"] == "planner")
     cards = {card.name: card for card in read_source(str(FOLDER), {}).goal.agents}
-    assert judge_plan(cards)(plan) == []
+    assert judge_plan(cards, Scene("goal-002"))(plan) == [], "it is a plan for any goal that is made from these files"
     assert list(load_profiles(FOLDER / "llm.yaml", {}).models) == ["any"]
 
 

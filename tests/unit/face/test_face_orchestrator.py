@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.agents.agent import Agent
+from orchestrator.embedded.errors import StackStopped
 from orchestrator.face.cards import cards_of, modules_of
 from orchestrator.face.config import AgentWorkerConfig, MaintenanceWorkerConfig
 from orchestrator.face.errors import UnsupportedOption
@@ -92,3 +93,16 @@ def test_subscribing_needs_somebody() -> None:
         next(made.subscribe_to_updates_sync())
     with pytest.raises(UnsupportedOption, match="until_ended"):
         next(made.subscribe_to_updates_sync("ann", until_ended=True))
+
+
+def test_a_signal_while_the_processes_start_ends_the_run_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Orchestrator(redis_url="redis://r/0")
+    stopped: list[bool] = []
+
+    def start() -> None:
+        raise StackStopped("the stack was told to stop before it was ready")
+
+    monkeypatch.setattr(made, "start", start)
+    monkeypatch.setattr(made, "stop", lambda: stopped.append(True))
+    made.run()
+    assert stopped == [True]

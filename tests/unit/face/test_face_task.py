@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -55,6 +56,18 @@ def test_the_payload_can_be_read_back() -> None:
         ({"query": "q", "task": "other"}, "'task'"),
         ({"query": "q", "judge": "plan"}, "'judge'"),
         ({"query": "q", "mail": {"from": "ann"}}, "output of a node"),
+        (3, "payload is .* not int"),
+        (["q"], "payload is .* not list"),
+        ("", r"payload\.query is empty"),
+        ({"query": " \n"}, r"payload\.query is empty"),
+        ({"query": "\ud800"}, r"payload\.query is no JSON"),
+        ({"query": "q", "far": float("nan")}, r"payload\.far is no JSON"),
+        ({"query": "q", "thing": object()}, r"payload\.thing is no JSON"),
+        ({"query": "q", "note": "a\udcff"}, r"payload\.note is no JSON"),
+        (
+            AgentContext.model_construct(query="q", messages=[{"role": "user", "content": "\udcff"}]),
+            r"payload\.messages",
+        ),
     ],
 )
 def test_a_payload_that_cannot_be_kept_as_it_is_is_refused(payload: dict[str, Any], said: str) -> None:
@@ -62,8 +75,28 @@ def test_a_payload_that_cannot_be_kept_as_it_is_is_refused(payload: dict[str, An
         made(payload)
 
 
-@pytest.mark.parametrize(("owner", "name"), [("ann@example.org", "t"), ("ann", "a b"), ("", "t"), ("ann\n", "t")])
-def test_ids_that_redis_keys_cannot_hold_are_refused(owner: str, name: str) -> None:
+@pytest.mark.parametrize("turns", [0, -1, 1001, "3", True, 2.5])
+def test_turns_out_of_bounds_are_refused(turns: Any) -> None:
+    with pytest.raises(InvalidTask, match="max_turns"):
+        made(max_turns=turns)
+
+
+def test_a_task_that_was_made_by_hand_is_checked_too() -> None:
+    task = Task("desk", None, AgentContext(query="x"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidTask, match="owner_id None"):
+        goal_of(task, [CARD], AgentWorkerConfig(), 3.0)
+
+
+def test_fields_are_kept_as_json_has_them() -> None:
+    inputs = made({"query": "q", "when": date(2026, 1, 2), "to_dict": {1: (2, 3)}})["nodes"][0]["inputs"]
+    assert inputs == {"task": "q", "when": "2026-01-02", "to_dict": {"1": [2, 3]}}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [("ann@example.org", "t"), ("ann", "a b"), ("", "t"), ("ann\n", "t"), (None, "t"), (3, "t"), ("ann", "")],
+)
+def test_ids_that_redis_keys_cannot_hold_are_refused(owner: Any, name: str) -> None:
     with pytest.raises(InvalidTask, match="64 letters"):
         Task.create(owner, "desk", "x", id=name)
 
