@@ -231,6 +231,10 @@ class GoalStore:
         """A node's specification, JSON; empty braces where there is none."""
         return str(self._client.hget(self._keys.part(goal, "nodes"), node) or "{}")
 
+    def edges_of(self, goal: str, node: str) -> str:
+        """The edges out of a node, as the scripts read them; empty where there are none."""
+        return str(self._client.hget(self._keys.part(goal, "edges"), node) or "")
+
     def dead(self, goal: str, nodes: Sequence[str]) -> dict[str, str]:
         """The failures of those of the nodes that are dead letters, JSON by id."""
         found = self._client.hmget(self._keys.part(goal, "dead"), list(nodes)) if nodes else []

@@ -130,7 +130,7 @@ MUTANTS = {
         "I15", "call('RPUSH', turns_key(node), entry)", "call('LPUSH', turns_key(node), entry)", two_turns,
     ),
     "turns: a turn leaves no event": Mutant(
-        "I15", "if turn.event ~= '' then emit(", "if turn.event == '' then emit(", two_turns,
+        "I15", "if turn.event ~= '' then", "if turn.event == '' then", two_turns,
     ),
     "fence: a stale lease commits": Mutant("I1", "  return 'fenced'\nend", "  return 'accepted'\nend", stale_commit),
     "fence: a refused commit leaves its output": Mutant(

@@ -26,8 +26,7 @@ AS_PROPOSED: Final = Unedited.AS_PROPOSED
 
 def applier(store: Store, goal: str, node: str) -> tuple[str, dict[str, Any]] | None:
     """The node that carries out the plan behind an approval, and its spec; None where it is about something else."""
-    written = store.goals.part(goal, "edges").get(node, "")
-    for target in (part.partition(":")[0] for part in written.split()):
+    for target in (part.partition(":")[0] for part in store.goals.edges_of(goal, node).split()):
         spec = json.loads(store.goals.spec(goal, target))
         if spec.get("call") == APPLY:
             return target, spec
