@@ -20,7 +20,7 @@ class Deeds:
 @contextmanager
 def tools() -> Iterator[Deeds]:
     """The tools of the agent, and one that it does not get, for as long as the block lasts."""
-    before, deeds = dict(TOOLS.functions), Deeds()
+    before, agents, deeds = dict(TOOLS.functions), dict(AGENTS.known), Deeds()
 
     @tool
     def look(word: str) -> str:
@@ -73,3 +73,4 @@ def tools() -> Iterator[Deeds]:
         TOOLS.functions.clear()
         TOOLS.functions.update(before)
         AGENTS.known.clear()
+        AGENTS.known.update(agents)
