@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import selectors
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from simulation.plants import planted
 from simulation.scheduler import Tally
@@ -74,6 +76,7 @@ def one(seed: int, plant: str, trace: bool) -> int:
 def child(seeds: Sequence[int], plant: str, stop: int) -> int:
     """Run seeds and print a line of JSON now and then: what was counted since, and the seeds that broke a rule."""
     with quick_server() as redis, planted(plant):
+        signal.signal(signal.SIGTERM, lambda *_: _leave(redis))
         tally, failed, traces = Tally(), 0, dict[str, str]()
         last = time.monotonic()
         for seed in seeds:
@@ -90,6 +93,13 @@ def child(seeds: Sequence[int], plant: str, stop: int) -> int:
                 break
         _say({"counts": tally.counts, "traces": traces})
     return 0
+
+
+def _leave(redis: Server) -> NoReturn:
+    """The report has what it wants. An exception would be taken for a worker's shutdown by the engine that is simulated."""
+    redis.stop(signal.SIGKILL)
+    shutil.rmtree(redis.folder, ignore_errors=True)
+    os._exit(0)
 
 
 def _say(message: dict[str, Any]) -> None:
