@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
-
-from rich.console import Console
 
 from bench.agents import turns, waiting
 from bench.agents.section import Options
 from bench.llm import show
 from bench.llm.results import Results, read
 from bench.llm.section import Section
+from bench.llm.sections import run
 from bench.machine import describe
 from bench.page import newest
 from bench.processes import ROOT
@@ -81,17 +79,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     options = SMOKE if arguments.smoke else given
     results = Results.begun(date, describe(), options)
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    for name in arguments.only or SECTIONS:
-        _tell(f"{name} ...")
-        begun = time.monotonic()
-        section = SECTIONS[name](options)
-        section.seconds = round(time.monotonic() - begun, 1)
-        results.sections.append(section)
-        results.write(out)
-        show.tables(console, section)
-    _tell(f"written: {out}")
-    return int(any(section.missing for section in results.sections))
+    return run(arguments.only or SECTIONS, lambda name: SECTIONS[name](options), results, out, _tell)
 
 
 def _tell(what: str) -> None:

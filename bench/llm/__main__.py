@@ -6,15 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-from rich.console import Console
 
 from bench.llm import show
 from bench.llm.results import Results, read
 from bench.llm.section import Options
-from bench.llm.sections import SECTIONS, measure
+from bench.llm.sections import SECTIONS, measure, run
 from bench.machine import describe
 from bench.page import newest
 from bench.processes import ROOT
@@ -63,15 +62,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         not arguments.smoke, _tell,
     )  # fmt: skip
     results = Results.begun(date, describe(), options)
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    for name in arguments.only or SECTIONS:
-        _tell(f"{name} ...")
-        section = measure(name, options)
-        results.sections.append(section)
-        results.write(out)
-        show.tables(console, section)
-    _tell(f"written: {out}")
-    return int(any(section.missing for section in results.sections))
+    return run(arguments.only or SECTIONS, partial(measure, options=options), results, out, _tell)
 
 
 def _tell(what: str) -> None:

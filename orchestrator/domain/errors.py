@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 
 class ChordalError(Exception):
@@ -23,10 +24,12 @@ class Fault:
         return f"{self.place}: {self.message}" + (f" ({self.remedy})" if self.remedy else "")
 
 
-class InvalidGoal(ChordalError):
-    """The goal document has faults; all of them are in `faults`. Mend them and submit again: nothing was stored."""
+class Faulty(ChordalError):
+    """A document has faults; all of them are in `faults`, the first `SHOWN` in the text."""
 
-    SHOWN = 20
+    WHAT: ClassVar[str]
+    """What has them, as the text says it."""
+    SHOWN: ClassVar[int]
 
     def __init__(self, faults: Sequence[Fault] | str) -> None:
         if isinstance(faults, str):  # as Celery makes it anew from a JSON result: the text is all there is
@@ -38,10 +41,17 @@ class InvalidGoal(ChordalError):
         more = len(self.faults) - self.SHOWN
         rest = f"\n  ... and {more} more" if more > 0 else ""
         count = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}"
-        super().__init__(f"the goal is not valid, {count}:\n{shown}{rest}")
+        super().__init__(f"{self.WHAT}, {count}:\n{shown}{rest}")
 
-    def __reduce__(self) -> tuple[type[InvalidGoal], tuple[tuple[Fault, ...]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Fault, ...]]]:
         return type(self), (self.faults,)
+
+
+class InvalidGoal(Faulty):
+    """The goal document has faults. Mend them and submit again: nothing was stored."""
+
+    WHAT = "the goal is not valid"
+    SHOWN = 20
 
 
 class GoalExists(ChordalError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,17 +20,17 @@ CANCELLED: Final = "cancelled by cancel_task"
 """The reason that the events give."""
 
 
-class Tasks:
+class Tasks(ABC):
     """Tasks of one Chordal. Every method may raise RedisNotReachable; those that name a task raise GoalNotFound."""
 
     @property
+    @abstractmethod
     def chordal(self) -> Chordal:
         """The parts that it works with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def config_of(self, agent: str) -> AgentWorkerConfig:
         """The configuration that an agent was registered with, or the default one."""
-        raise NotImplementedError
 
     # -- to begin ---------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from orchestrator.gate.asked import Asked
 from orchestrator.gate.budgets import Budgets
 from orchestrator.gate.place import Place
 from orchestrator.gate.request import BadInputs
-from orchestrator.gate.talk import Caller, Speaker, Talk
+from orchestrator.gate.talk import ASKER, Asker, Caller, Speaker, Talk
 from orchestrator.llm.client import cached
 from orchestrator.llm.course import Again, Course
 from orchestrator.llm.errors import LlmError, OverBudget, TooLarge, WaitOver
@@ -52,15 +52,11 @@ class Stand:
 
     lease: Lease
     spec: Mapping[str, Any]
-    owner: str
-    run: str
-    """When the goal was stored."""
-    resumed_ms: int
-    """When the goal last went on after a pause: a wait or a time limit does not count the pause."""
+    asker: Asker
 
     def place(self, asked: Asked) -> Place:
         """Where it stands in the line."""
-        return asked.place(self.lease, self.run)
+        return asked.place(self.lease, self.asker.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ class Asking:
         try:
             if (end := self.look(claimed, spec)) is not None:
                 return end
-            wish = self.wish(claimed.lease, spec, upstream, asked)
+            wish = self.wish(claimed.lease, spec, upstream)
             found = cached(self.cache, wish.request)
             if found is not None:
                 return wish.talk.answered(found, 0.0, asked)
@@ -116,23 +112,19 @@ class Asking:
             return None
         model, account = self.profiles.model_and_account(asked.model)
         target = Target(asked.model, model, account, encoding_of(model, asked.model), asked.tokens)
-        stand = Stand(claimed.lease, spec, *self._known(claimed.lease.goal))
+        stand = Stand(claimed.lease, spec, Asker.of(*self._store.goals.fields(claimed.lease.goal, *ASKER)))
         try:
             return self._park(stand, *self._in_time(stand, asked), target)
         except LlmError as error:
             return self.failed(claimed, spec, error)
 
-    def wish(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> Wish:
+    def wish(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream) -> Wish:
         """The call that a node wants. Raises what its speaker does."""
-        return self.for_talk(lease, spec, self._speaker(spec).talk(lease, spec, upstream, asked))
+        return self.for_talk(lease, spec, self._speaker(spec).talk(lease, spec, upstream))
 
     def for_talk(self, lease: Lease, spec: Mapping[str, Any], talk: Talk) -> Wish:
         """What a node says to a model, as a wish."""
-        return Wish(lease, spec, *self._known(lease.goal), talk)
-
-    def _known(self, goal: str) -> tuple[str, str, int]:
-        owner, run, resumed = self._store.goals.fields(goal, "owner", "created", "resumed")
-        return owner or "default", run or "", int(resumed or 0)
+        return Wish(lease, spec, talk.asker, talk)
 
     def failed(self, claimed: Claimed, spec: Mapping[str, Any], error: Exception) -> End:
         """What a node does whose call cannot be made or got no answer."""
@@ -161,7 +153,7 @@ class Asking:
     def _in_time(self, stand: Stand, asked: Asked, paused: bool = False) -> tuple[Asked, int, float]:
         """The call with its clocks, Redis time (ms), and the seconds left for it. Raises LlmDeadline and WaitOver."""
         now, wait = self._store.goals.clock_ms(), self.profiles.wait_seconds
-        asked = asked.after_pause(stand.resumed_ms)
+        asked = asked.after_pause(stand.asker.resumed_ms)
         asked = replace(asked, since_ms=asked.since_ms or now)
         left = self.left(stand, asked, now)
         if left <= 0:
@@ -198,7 +190,7 @@ class Asking:
     def left(self, stand: Stand, asked: Asked, now_ms: int) -> float:
         """Seconds that are left for the call."""
         total = min(self.profiles.total_seconds, stand.spec.get("timeout_seconds") or self.profiles.total_seconds)
-        since_ms = asked.after_pause(stand.resumed_ms).since_ms or now_ms
+        since_ms = asked.after_pause(stand.asker.resumed_ms).since_ms or now_ms
         return float(total - (now_ms - since_ms) / 1000)
 
     def _reserved(self, course: Course, asked: Asked) -> tuple[Target, int, Asked]:
@@ -224,7 +216,7 @@ class Asking:
             place.name,
             reserved_cost(target, asked.limit),
             nonce=place.run,
-            owner=stand.owner,
+            owner=stand.asker.owner,
             goal=place.goal,
             priority=stand.spec.get("priority", 0),
             ttl_seconds=target.account.lease_seconds,

@@ -97,9 +97,7 @@ class Gate:
         job, asked = began
         if (asked.place(job.claimed.lease, place.run), asked.line) != (place, account):
             self._give_back(account, place, word)  # an old message; the node waits at another place
-            end: End = self._guarded(
-                job, lambda: self._asking.into_line(self._wish(job, asked), asked, stands_there=True)
-            )
+            end: End = self._guarded(job, lambda: self._asking.into_line(self._wish(job), asked, stands_there=True))
         else:
             end = self._run(job, asked, account, place, word)
         return str(self._committer().end(job, end))
@@ -126,8 +124,8 @@ class Gate:
         if word.outcome is Outcome.GRANTED:
             self._limiter.leave(account, place.name)
 
-    def _wish(self, job: Job, asked: Asked) -> Wish:
-        return self._asking.wish(job.claimed.lease, job.spec, job.upstream, asked)
+    def _wish(self, job: Job) -> Wish:
+        return self._asking.wish(job.claimed.lease, job.spec, job.upstream)
 
     def _run(self, job: Job, asked: Asked, account: str, place: Place, word: Word) -> End:
         try:
@@ -148,7 +146,7 @@ class Gate:
 
     def _past(self, job: Job, asked: Asked, error: LlmError) -> End:
         """The model cannot be asked now: the next one of the chain, if there is one."""
-        wish = self._wish(job, asked)
+        wish = self._wish(job)
         return self._asking.again(wish, asked, self._asking.course(wish).past(asked.progress, error), str(error))
 
     def _over_budget(self, job: Job, error: OverBudget) -> End:
@@ -161,7 +159,7 @@ class Gate:
 
     def _attempt(self, job: Job, asked: Asked, place: Place, word: Word) -> End:
         """One attempt under the permit of a word."""
-        wish = self._wish(job, asked)
+        wish = self._wish(job)
         chunks = ChunkWriter(self._store, wish.lease) if wish.request.stream else None
         listener = Listener(None, chunks, lambda: job.held.lost)
         left = self._asking.left(wish, asked, self._store.goals.clock_ms())

@@ -21,7 +21,7 @@ from orchestrator.agents.tools.toolbox import tool
 def dig(word: str) -> str:
     Path("began").touch()
     try:
-        while True:
+        for _ in range(6000):  # a minute, should nobody stop it
             time.sleep(0.01)
     finally:
         Path("stopped").write_text(str(time.monotonic()))

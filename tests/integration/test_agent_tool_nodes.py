@@ -16,6 +16,7 @@ from orchestrator.domain.agent import AgentCard
 from orchestrator.domain.errors import NodeTimeout
 from orchestrator.engine.context import current
 from support.crew import Crew
+from support.servers import until
 
 SEEN: list[Any] = []
 CARD = AgentCard(name="ada", queue="pens")
@@ -115,8 +116,7 @@ def test_a_tool_that_the_worker_does_not_know_fails_for_good(crew: Crew) -> None
 def test_a_call_ends_at_its_time_limit(crew: Crew) -> None:
     @tool
     def endless() -> None:
-        while True:
-            time.sleep(0.01)
+        until(lambda: False, 20, what="a tool that is stopped")
 
     @tool
     async def asleep() -> None:
@@ -134,8 +134,7 @@ def test_a_call_ends_at_its_time_limit(crew: Crew) -> None:
 def test_the_tools_own_time_limit_counts_where_the_node_has_none(crew: Crew) -> None:
     @tool(timeout_seconds=0.2)
     def endless() -> None:
-        while True:
-            time.sleep(0.01)
+        until(lambda: False, 20, what="a tool that is stopped")
 
     @tool(timeout_seconds=0.2)
     def slow() -> str:

@@ -51,8 +51,7 @@ def busy(held: Held, said: list[Any]) -> None:
     try:
         with time_limit(held, None):
             said.append("begun")
-            while True:
-                time.sleep(0.01)
+            until(lambda: False, 30, what="work that is stopped")
     except NodeTimeout as error:
         said.append(type(error))
     said.append(time.monotonic())
@@ -118,7 +117,10 @@ def work():
             time.sleep(100)
     except NodeTimeout as error:
         print(error, flush=True)
-    time.sleep(0.3)
+    looks, end = [], time.monotonic() + 10  # the watcher comes by twice more, and leaves the work alone
+    keeper.watchers.append(looks.append)
+    while len(looks) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
     print("whole", signal.getsignal(signal.SIGALRM) is not None, flush=True)
 
 if sys.argv[1] == "greenlet":

@@ -28,7 +28,6 @@ def tool_row(
     accepted: Accepted,
     *,
     card: AgentCard,
-    goal: str,  # noqa: ARG001
     parent: str,
     depth: int,
     priority: int,

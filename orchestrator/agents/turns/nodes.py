@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orchestrator.agents.agent import AgentEvent, Moment
-from orchestrator.agents.conversation.decide import opening, request, results_of
+from orchestrator.agents.conversation.decide import Trimmed, opening, request, results_of
 from orchestrator.agents.conversation.transcript import Result, turns, waiting
 from orchestrator.agents.tools.nodes import result_of
 from orchestrator.agents.turns.keeping import Keeping
@@ -34,6 +34,7 @@ from orchestrator.engine.upstream import Upstream
 from orchestrator.gate.asked import PREFIX, Asked
 from orchestrator.gate.asking import Asking
 from orchestrator.gate.request import BadInputs
+from orchestrator.gate.talk import ASKER, Asker
 from orchestrator.llm.errors import LlmError
 from orchestrator.llm.failures import CallFailed, FailureKind
 from orchestrator.llm.messages import Request
@@ -124,7 +125,7 @@ class AgentNodes:
 
     # -- where the call is made: a Speaker ---------------------------------------------------------------------------
 
-    def talk(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream, asked: Asked) -> AgentTalk:  # noqa: ARG002
+    def talk(self, lease: Lease, spec: Mapping[str, Any], upstream: Upstream) -> AgentTalk:
         """The turn that is next. Raises BadInputs where the node cannot have one, and UnknownModel."""
         try:
             standing = self.standings.read(lease, spec)
@@ -172,7 +173,7 @@ class AgentNodes:
     def _talk(self, lease: Lease, spec: Mapping[str, Any], standing: Standing, upstream: Upstream) -> AgentTalk:
         asking = self.asking()
         taken, standing = len(standing.steering), standing.steered()
-        made, trimmed = self._request(lease, spec, standing, upstream, asking.profiles)
+        asker, made, trimmed = self._request(lease, spec, standing, upstream, asking.profiles)
         desk = Desk(
             lambda lease, spec, now, asked: self._call(lease, spec, now, asked, upstream),
             lambda lease, spec, now, reason, asked: self._give_up(
@@ -183,13 +184,14 @@ class AgentNodes:
             self.keeping,
             lambda: self._head(lease.goal, standing.card),
         )
-        return AgentTalk(lease, spec, standing, taken, made, trimmed, desk)
+        return AgentTalk(lease, spec, standing, taken, asker, made, trimmed, desk)
 
     def _request(
         self, lease: Lease, spec: Mapping[str, Any], standing: Standing, upstream: Upstream, profiles: Profiles
-    ) -> tuple[Request, Any]:
+    ) -> tuple[Asker, Request, Trimmed | None]:
         card = standing.card
-        owner, title, instructions = self.store.goals.fields(lease.goal, "owner", "title", "instructions")
+        title, instructions, *rest = self.store.goals.fields(lease.goal, "title", "instructions", *ASKER)
+        asker = Asker.of(*rest)
         inputs = upstream.inputs(spec)
         start = opening(
             card,
@@ -199,7 +201,7 @@ class AgentNodes:
             inputs=inputs,
             upstream={} if spec.get("_literal") or any(references(spec.get("inputs"))) else upstream.of_parents(),
             artifacts=spec.get("expected_artifacts", ()),
-            memory=self.memory.told(owner or "default", card),
+            memory=self.memory.told(asker.owner, card),
         )
         name = card.model or profiles.default()
         key = profiles.chain(name)[0]
@@ -211,8 +213,8 @@ class AgentNodes:
             card, standing.kit, start, standing.entries,
             model=name, room_tokens=room, count=lambda text: count_text(text, encoding),
         )  # fmt: skip
-        more = {"owner": owner or "default", "goal": lease.goal, "priority": spec.get("priority", 0)}
-        return made.model_copy(update=more), trimmed
+        more = {"owner": asker.owner, "goal": lease.goal, "priority": spec.get("priority", 0)}
+        return asker, made.model_copy(update=more), trimmed
 
     # -- who listens --------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from orchestrator.domain.agent import ToolKind
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done, End, Failed, Parked, Turn
 from orchestrator.gate.asked import Asked
+from orchestrator.gate.talk import Asker
 from orchestrator.llm.messages import Reply, Request
 
 _OTHERS = (ToolKind.AGENT, ToolKind.GOAL)
@@ -53,6 +54,7 @@ class AgentTalk:
     spec: Mapping[str, Any]
     standing: Standing
     taken: int
+    asker: Asker
     request: Request
     trimmed: Trimmed | None
     desk: Desk
@@ -80,7 +82,7 @@ class AgentTalk:
             head = {"owner": self.request.owner, **self.desk.head()} if starts else {}
             rows = tuple(
                 tool_row(
-                    one, card=standing.card, goal=self.lease.goal, parent=self.lease.node, depth=standing.depth,
+                    one, card=standing.card, parent=self.lease.node, depth=standing.depth,
                     priority=self.spec.get("priority", 0), queue=self.spec.get("queue"),
                     head=head,
                 )

@@ -40,7 +40,7 @@ def accepted(card: ToolCard, **arguments: Any) -> Accepted:
 
 def row_of(card: ToolCard, **arguments: Any) -> Any:
     """The row and its specification."""
-    row = tool_row(accepted(card, **arguments), card=CARD, goal="g", parent="n", depth=1, priority=3)
+    row = tool_row(accepted(card, **arguments), card=CARD, parent="n", depth=1, priority=3)
     return row, json.loads(row.spec)
 
 
@@ -143,7 +143,7 @@ def test_each_kind_of_call_is_a_node_of_its_own_kind() -> None:
 def test_a_sub_goal_gets_what_its_parent_gives_it() -> None:
     card = ToolCard(name="start_goal", kind=ToolKind.GOAL)
     row = tool_row(
-        accepted(card, goal={"nodes": [{"id": "a", "kind": "approval"}], "title": "t"}), card=CARD, goal="g", parent="n",
+        accepted(card, goal={"nodes": [{"id": "a", "kind": "approval"}], "title": "t"}), card=CARD, parent="n",
         depth=0, priority=0, head={"owner": "eve", "title": "none"},
     )  # fmt: skip
     assert json.loads(row.spec)["goal"] == {"owner": "eve", "title": "t", "nodes": [{"id": "a", "kind": "approval"}]}
