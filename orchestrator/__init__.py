@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.face.orchestrator import Orchestrator as Orchestrator
     from orchestrator.face.task import AgentContext as AgentContext
     from orchestrator.face.task import create_task as create_task
+    from orchestrator.notify.notice import Notice as Notice
+    from orchestrator.notify.targets import on as on
     from orchestrator.wiring import connect as connect
 
 _HOMES = {
@@ -48,6 +50,7 @@ _HOMES = {
     "MetricsTimelineConfig": "orchestrator.face.config",
     "Node": "orchestrator.domain.dag",
     "ObservabilityConfig": "orchestrator.face.config",
+    "Notice": "orchestrator.notify.notice",
     "Orchestrator": "orchestrator.face.orchestrator",
     "TaskTTLConfig": "orchestrator.face.config",
     "ToolContext": "orchestrator.agents.tools.toolbox",
@@ -57,6 +60,7 @@ _HOMES = {
     "current": "orchestrator.engine.context",
     "from_canvas": "orchestrator.compile.canvas",
     "node": "orchestrator.engine.registry",
+    "on": "orchestrator.notify.targets",
     "submit": "orchestrator.api",
     "task_tool": "orchestrator.agents.tools.toolbox",
     "to_canvas": "orchestrator.compile.canvas",
@@ -74,6 +78,7 @@ __all__ = [
     "MaintenanceWorkerConfig",
     "MetricsTimelineConfig",
     "Node",
+    "Notice",
     "ObservabilityConfig",
     "Orchestrator",
     "TaskTTLConfig",
@@ -85,6 +90,7 @@ __all__ = [
     "current",
     "from_canvas",
     "node",
+    "on",
     "submit",
     "task_tool",
     "to_canvas",
@@ -93,10 +99,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    import sys
     from importlib import import_module
 
     if name == "celery":  # what `celery -A orchestrator` looks for
-        return import_module("orchestrator.app").app
+        app = import_module("orchestrator.app").app
+        if {"inspect", "control"} & set(sys.argv[1:]):
+            # Celery's command line knows the remote control commands that are registered when it reads its arguments.
+            import_module("orchestrator.tasks.remote")
+        return app
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from celery import Celery, signals
+from celery import Celery
+from celery.app.log import Logging
 
 from orchestrator.embedded.records import running
-from orchestrator.logs import write_json
+from orchestrator.logs import dress, hide, secrets_in
 from orchestrator.settings import Settings
 
 DEFAULT_QUEUE: Final = "default"
@@ -68,7 +70,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     transport: dict[str, Any] = {
         # Invitations are hints and recovery is by lease, so redelivery by visibility is only a last resort (and harmless).
         "visibility_timeout": 3600,
-        # Four lists a queue, for the bands of goals' priorities (`wiring.band`); inside a goal our scripts decide.
+        # Four lists a queue, for the bands of goals' priorities (`sender.band`); inside a goal our scripts decide.
         "priority_steps": [0, 3, 6, 9],
         "queue_order_strategy": "priority",
         # redis-py's usual hundred would fail the acknowledgements of a worker with more greenlets than that.
@@ -124,6 +126,35 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
+class OurLogging(Logging):  # type: ignore[misc]  # celery ships no types
+    """Celery's set-up of logging, with our format; for this app only, not for apps that it is attached to."""
+
+    def setup_handlers(self, logger: logging.Logger, *args: Any, **kwargs: Any) -> Any:
+        """Add a handler, unless the logger has some."""
+        before = list(logger.handlers)
+        made = super().setup_handlers(logger, *args, **kwargs)
+        settings: Settings = self.app.chordal_settings
+        style = "json" if settings.log_json else settings.log_style
+        dress([one for one in logger.handlers if one not in before], style, "NO_COLOR" not in os.environ)
+        return made
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """What no log line may hold."""
+    urls = (settings.redis_url, settings.broker_url)
+    found = [unquote(password) for url in urls if url and (password := _password(url))]
+    if settings.webhook_secret is not None:
+        found.append(settings.webhook_secret.get_secret_value())
+    return [*found, *secrets_in(os.environ)]
+
+
+def _password(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None
+
+
 def make_app(settings: Settings | None = None) -> Celery:
     """A Celery app for these settings, by default those of the environment."""
     settings = settings or Settings()
@@ -135,9 +166,8 @@ def make_app(settings: Settings | None = None) -> Celery:
     made = Celery("orchestrator", set_as_current=False)
     made.config_from_object(configuration(settings))
     made.chordal_settings = settings
-    if settings.log_json:
-        signals.after_setup_logger.connect(write_json, weak=False)
-        signals.after_setup_task_logger.connect(write_json, weak=False)
+    made.log_cls = OurLogging
+    hide(_secrets(settings))
     return made
 
 

@@ -23,11 +23,14 @@ from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import Ignore, Reject, Retry, WorkerLostError
 
 from orchestrator.domain.lease import Lease
+from orchestrator.engine.context import enter, log_fields
 from orchestrator.engine.ends import Done, End, Failed, Parked, failed_by
 from orchestrator.engine.kinds import TASK_RESEND_SECONDS
 from orchestrator.engine.leases import Held
+from orchestrator.logs import tell_running
+from orchestrator.sender import MARK
 from orchestrator.settings import Settings
-from orchestrator.wiring import MARK, Chordal, connect
+from orchestrator.wiring import Chordal, connect
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +44,27 @@ class Hook:
     chordal: Chordal
     app: Celery
     held: dict[str, Held] = field(default_factory=dict)
+    draining: Callable[[], bool] = bool
+    """Whether this worker is to take no new node."""
 
     def begin(self, request: Any) -> None:
         """Claim the node of a task that is about to run. Raises Ignore when it must not run (a duplicate, a cancel)."""
         goal, node, attempt = _parts(request)
+        if self.draining():
+            raise Reject("this worker is being drained", requeue=True)
         if not isinstance(self.app.backend, _Hooked):
             raise Reject("result_backend is not Chordal's: nothing would commit this node", requeue=False)
         committer = self.chordal.committer
         lease_ms = int(self.chordal.settings.lease_seconds * 1000)
         outcome, lease, length = self.chordal.store.nodes.begin(
-            goal, node, attempt, worker=committer.worker, nonce=secrets.token_hex(6), lease_ms=lease_ms
-        )
+            goal, node, attempt, worker=committer.worker, nonce=secrets.token_hex(6), lease_ms=lease_ms,
+            slots=committer.slots.json(),
+        )  # fmt: skip
         if lease is None:
             log.warning(NOT_TO_RUN.format(outcome=outcome, node=node, goal=goal))
             raise Ignore(NOT_TO_RUN.format(outcome=outcome, node=node, goal=goal))
         self.chordal.store.goals.expect(goal, length)
+        enter(lease)
         held = self.held[request.id] = self.chordal.keeper.hold(lease, length)
         # Celery has its limits as (hard, soft).
         limit = (request.timelimit or (None, None))[0]
@@ -171,6 +180,7 @@ class BehindSentinel(_Hooked, SentinelBackend):
 def _task_ended(task: Any, retval: Any, state: str, **_: Any) -> None:
     if is_node(task.request):
         hook_of(task.app).ended(task.request, state, retval)
+        enter(None)
 
 
 _hooks: dict[int, Hook] = {}
@@ -248,6 +258,7 @@ def attach(app: Celery, settings: Settings | None = None) -> None:
         if instance.app is app:
             chordal.committer.name = sender
             guard_all(app, chordal)
+            tell_running(lambda: log_fields(chordal.committer.worker))
 
     signals.celeryd_after_setup.connect(take, weak=False)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -91,14 +91,64 @@ class Settings(BaseSettings):
     idempotency_ttl_seconds: Seconds = 86_400.0
     """How long an idempotency key is remembered."""
 
+    policy: str = "development"
+    """Who may give which commands: `production` (nobody any), `monitoring` (PAUSE, RESUME, HOLD, RELEASE), `development` (all),
+    or names of commands with commas."""
+    policy_file: Path | None = None
+    """A YAML file that says it by door and sender (see the commands reference); it wins over `policy`."""
+    command_ttl_seconds: Seconds = 86_400.0
+    """How long the id of a command is remembered."""
+    audit_limit: int = Field(100_000, ge=100)
+    """Entries kept in the audit trail, about."""
+
+    webhook_url: str | None = None
+    """Where outcomes of goals and nodes are posted as JSON: https, or http on this machine."""
+    webhook_secret: SecretStr | None = None
+    """What webhooks are signed with (HMAC-SHA256); without it they are not signed."""
+    webhook_events: Annotated[tuple[str, ...], NoDecode] = ("goal.done", "goal.failed", "goal.cancelled", "node.failed")
+    """Types of events that are posted, or patterns (`node.*`). Comma-separated in the environment."""
+    webhook_timeout_seconds: float = Field(10.0, gt=0, le=100)
+    """The longest that one post may take in all."""
+    webhook_insecure: bool = False
+    """Allow http to other machines."""
+    notify_seconds: Seconds = 1.0
+    """Beat: how often goals are looked for that have outcomes to tell webhooks and callbacks of."""
+    notify_queue: str = "default"
+    """The Celery queue of the messages that have a worker tell them."""
+    callback_timeout_seconds: float = Field(30.0, gt=0, le=100)
+    """The longest that one call of a callback may take."""
+    notify_attempts: int = Field(12, ge=1, le=1000)
+    """Tries to tell a receiver of one event before it is given up."""
+    notify_backoff_seconds: Seconds = 2.0
+    """Base of the exponential back-off between these tries; at most an hour."""
+    notify_keep_seconds: Seconds = 86_400.0
+    """A goal whose outcomes could not be told is not removed before its end is so long ago."""
+
     reap_seconds: Seconds = 1.0
     """Beat: how often expired leases, due timers and lost messages are looked for."""
     scan_seconds: Seconds = 1.0
     """Beat: how often worker heartbeats are scanned."""
     sweep_seconds: Seconds = 10.0
     """Beat: how often every open goal is looked at, whatever the index says."""
+    ttl_seconds: Seconds = 1.0
+    """Beat: how often goals are removed whose time has passed."""
+    hygiene_seconds: Seconds = 10.0
+    """Beat: how often the next 2,000 keys are looked at for what goals left behind."""
+    metrics_seconds: Seconds = 10.0
+    """Beat: how often what was counted is written into the timelines."""
+    health_seconds: Seconds = 30.0
+    """Beat: how often a sample of Redis is taken."""
+    order_seconds: Seconds = 5.0
+    """Beat: how often commands are looked for that were begun and not finished."""
+    llm_tick_seconds: Seconds = 5.0
+    """Beat: how often lines of model calls are looked for that no process tends."""
+    archive_hook: str = Field("", pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_][\w.]*)?$")
+    """A function, `module:function`, that beat calls with the whole of a goal (a dict) before it is removed. Where it fails the
+    goal stays, and it is called again 30 s later."""
     dispatch_seconds: Seconds = 2.0
     """An invitation that no worker took within this long, or three times the queue's usual wait, is sent again."""
+    heartbeat_seconds: Seconds = 2.0
+    """Beat and the watcher of heartbeat files: how often they are looked at where the system tells of no change."""
     worker_stale_seconds: Seconds = 5.0
     """A worker that was silent this long counts as dead."""
     duty_limit: int = Field(500, ge=1)
@@ -107,10 +157,12 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     """Of the workers and beat that `chordal up` starts; `-l` of `celery` for others."""
     """The least severe messages that are logged: DEBUG, INFO, WARNING or ERROR."""
+    log_style: Literal["concise", "event", "json"] = "concise"
+    """`concise`: one line for people; `event`: `key=value` pairs; `json`: one JSON object a line."""
     log_json: bool = False
-    """One JSON object a line in place of console text."""
+    """The same as the style `json`."""
 
-    @field_validator("imports", mode="before")
+    @field_validator("imports", "webhook_events", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -5,26 +5,25 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from celery import Celery, states
+from celery import Celery
 from kombu.exceptions import OperationalError
 
 from orchestrator.agents.parts import AgentParts
-from orchestrator.agents.plan.approval import AS_PROPOSED, applier
+from orchestrator.control.face import ControlFace
 from orchestrator.domain.dag import Goal
-from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState
 from orchestrator.domain.views import Check, GoalStatus, GoalSummary
 from orchestrator.engine.commits import Committer
 from orchestrator.engine.control import Control
-from orchestrator.engine.dispatch import Slots, UserTask
-from orchestrator.engine.duties import LLM_QUEUE, Duties
-from orchestrator.engine.health import Health
+from orchestrator.engine.dispatch import Slots
+from orchestrator.engine.duties import Duties
+from orchestrator.engine.duty import Duty
 from orchestrator.engine.kinds import Kinds
 from orchestrator.engine.leases import Keeper
 from orchestrator.engine.patch import Patch, Patcher
@@ -34,111 +33,33 @@ from orchestrator.engine.registry import REGISTRY
 from orchestrator.engine.reopen import Reopener
 from orchestrator.engine.run import Runner
 from orchestrator.engine.submit import Submitter
+from orchestrator.engine.upkeep.parts import Upkeep
 from orchestrator.gate.parts import ModelParts
-from orchestrator.gate.place import Place
+from orchestrator.notify.parts import NotifyParts
+from orchestrator.sender import CelerySender
 from orchestrator.settings import Settings
-from orchestrator.store.connection import ConnectionFailed, unreachable
+from orchestrator.store.connection import ConnectionFailed, MemoryFull, full, unreachable
 from orchestrator.store.keys import Keys
-from orchestrator.store.llm_records import Word
-from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:  # imported where they are used: most processes check no history and call no model
     from orchestrator.agents.desk import AgentDesk
+    from orchestrator.control.files.parts import HeartbeatFiles
+    from orchestrator.control.service import Commands
+    from orchestrator.engine.changes import Changes
     from orchestrator.events.violation import Report
     from orchestrator.llm.client import Client
     from orchestrator.llm.limiter import Limiter
     from orchestrator.llm.profiles import Profiles
+    from orchestrator.operate.operator import Operator
 
 log = logging.getLogger(__name__)
 
-RUN_TASK: Final = "tasks.node.run"
 BUILT_IN: Final = "chordal"
 """The module that nodes name for functions of ours."""
-CALL_TASK: Final = "tasks.llm.run"
-MARK: Final[Mapping[str, Any]] = {
-    "task": "chordal.node",
-    "args": [],
-    "kwargs": {},
-    "options": {},
-    "subtask_type": None,
-    "immutable": True,
-}
-"""The tiny chord that a user's task message carries: Celery then calls our backend where it would count the chord."""
 
 
-def band(priority: int) -> int:
-    """The broker's list for a goal's priority: one each for 0, 1-9, 10-99 and 100 or more; Redis serves the lowest first."""
-    return 9 - 3 * min(3, len(str(priority)) if priority > 0 else 0)
-
-
-class CallFailed(ChordalError):
-    """A model call by `tasks.llm.call` got no answer; the message says why."""
-
-
-class CelerySender:
-    """Publishes messages through Celery, by task name.
-
-    A message that cannot be sent is only logged: what Redis holds is the truth, and beat sends it again.
-    """
-
-    def __init__(self, app: Celery) -> None:
-        self._app = app
-
-    def invite(self, invitations: Iterable[Invitation]) -> None:
-        """Send one invitation each."""
-        for one in invitations:
-            self._send(
-                RUN_TASK,
-                args=(one.goal, one.queue, one.node, one.sent_ms),
-                task_id=one.task_id,
-                queue=one.queue,
-                priority=band(one.priority),
-                ignore_result=True,
-                argsrepr=f"({one.goal}, {one.node})",
-                kwargsrepr="{}",
-            )
-
-    def start(self, task: UserTask) -> None:
-        """Send the user's own task; its arguments stay out of what Flower shows."""
-        options: dict[str, Any] = {"queue": task.queue} if task.queue else {}
-        if task.time_limit:
-            options["time_limit"] = task.time_limit
-        self._send(
-            task.name,
-            args=task.args,
-            kwargs=dict(task.kwargs),
-            task_id=f"{task.goal}:{task.node}:{task.attempt}",
-            group_id=task.goal,
-            chord=dict(MARK),
-            argsrepr=f"({task.goal}, {task.node})",
-            kwargsrepr="{}",
-            **options,
-        )
-
-    def call(self, account: str, word: Word) -> None:
-        """Send a word of an account's line to the workers that make calls; it names no prompt."""
-        self._send(
-            CALL_TASK,
-            args=(account, word.id, word.outcome.value, word.detail),
-            task_id=Place.of(word.id).task_id,
-            queue=LLM_QUEUE,
-            ignore_result=True,
-        )
-
-    def conclude(self, task_id: str, output: Any, error: str | None) -> None:
-        """Store the result of a Celery task that a goal stands for."""
-        result, state = (output, states.SUCCESS) if error is None else (CallFailed(error), states.FAILURE)
-        self._app.backend.store_result(task_id, result, state)
-
-    def _send(self, name: str, **message: Any) -> None:
-        try:
-            self._app.send_task(name, **message)
-        except (OperationalError, *ConnectionFailed) as error:
-            log.warning("the message %s was not sent (%s); beat will send it again", message["task_id"], error)
-
-
-class Chordal:
+class Chordal(ControlFace):
     """One Chordal, ready to use: what the CLI, the Celery tasks and Python programs call.
 
     Every method may raise RedisNotReachable; the others it raises are named with the parts that it hands on to.
@@ -155,6 +76,7 @@ class Chordal:
         self.control = Control(
             self.store, self.sender, self.slots, self.payloads, lambda goal: self.models.withdraw(goal)
         )
+        self.control.told = lambda goal: self.notify.watch.ended(goal)
         self.reopener = Reopener(self.store, self.payloads, self.sender, self.slots)
         self.reader = Reader(self.store, self.payloads)
         self.registry = REGISTRY
@@ -176,6 +98,7 @@ class Chordal:
             retry=self.reopener.retry,
             models=lambda: self.models.asking,
             agents=lambda: self.agent_parts,
+            pause=self.control.pause,
         )
 
     @cached_property
@@ -201,12 +124,34 @@ class Chordal:
         return Patcher(self.store, self.payloads, self.sender, self.slots, self.control.cancel)
 
     @cached_property
+    def upkeep(self) -> Upkeep:
+        """What beat does beside looking at goals."""
+        made = Upkeep(self.store, self.settings, self.payloads, lambda goal: self.models.forget(goal))
+        made.removal.gates.append(self.notify.watch.gate)
+        return made
+
+    @cached_property
+    def notify(self) -> NotifyParts:
+        """What tells webhooks and callbacks of outcomes."""
+        queue = self.settings.notify_queue
+        return NotifyParts(self.store, self.settings, lambda goal: self.sender.tell(goal, queue), lambda: self.keeper)
+
+    @cached_property
     def duties(self) -> Duties:
         """The work of beat."""
         return Duties(
-            self.store, self.settings, self.sender, self.slots, self.control, self.payloads, self.models.forget, self.models.allot,
-            lambda queues: self.agent_parts.reassigner.look(queues),
+            self.store, self.settings, self.sender, self.slots, self.control, self.upkeep, self.models.allot,
+            lambda queues: self.agent_parts.reassigner.look(queues), self.notify.watch.looked, self._other_duties,
         )  # fmt: skip
+
+    def _other_duties(self) -> tuple[Duty, ...]:
+        """What beat does beside looking at goals: a line for each part that has a duty."""
+        return (
+            Duty("orders", self.settings.order_seconds, lambda: self.commands.resume_open()),
+            Duty("llm", self.settings.llm_tick_seconds, self.models.tend),
+            self.notify.watch.duty(),
+            self.files.duty(),
+        )
 
     # -- models -----------------------------------------------------------------------------------------------------
 
@@ -260,6 +205,61 @@ class Chordal:
         with self.reachable():
             return self.submitter.submit(document, result_task=task_id)
 
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def changes(self) -> Changes:
+        """What commands do to goals."""
+        from orchestrator.engine.changes import Changes
+
+        return Changes(self.store, self.sender, self.slots, self.control, self.reopener, self.patcher)
+
+    @cached_property
+    def files(self) -> HeartbeatFiles:
+        """Files whose lines are commands."""
+        from orchestrator.control.files.parts import HeartbeatFiles
+
+        seconds = self.settings.heartbeat_seconds
+        return HeartbeatFiles(self.store, lambda command: self.commands.carry_out(command), seconds)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """The service behind every door."""
+        from orchestrator.control.acts import Parts
+        from orchestrator.control.fleet import Fleet
+        from orchestrator.control.service import Commands
+
+        parts = Parts(
+            self.store, self.payloads, self.control, self.changes, lambda: self.agents, self.models.renew_budget
+        )
+        fleet = Fleet(
+            self.store, self.changes, lambda: self.agents, lambda: self.models.limiter,
+            lambda: list(self.models.profiles.accounts), self._shut_down,
+        )  # fmt: skip
+        return Commands(self.store, self.settings, parts, fleet)
+
+    def _shut_down(self) -> None:
+        """Ask our workers to end, by name: others may listen on this broker too."""
+        names = [heartbeat.worker.name for heartbeat in self.store.fleet.workers()]
+        if names:
+            self.app.control.shutdown(destination=names)
+
+    @cached_property
+    def operator(self) -> Operator:
+        """What an operator asks: doctor, why, dead letters, history, workers."""
+        from orchestrator.operate.operator import Operator
+
+        return Operator(
+            self.store, self.reader, self.settings, self.app, self.duties.intervals, self.reachable, self._other_checks
+        )  # fmt: skip
+
+    def _other_checks(self) -> list[Check]:
+        """What parts say of themselves that the operator's view does not know."""
+        from orchestrator.control.files import health as files
+        from orchestrator.notify import health as notify
+
+        return [*notify.checks(self.store, self.settings, self.notify), *files.checks(self.store)]
+
     # -- goals ------------------------------------------------------------------------------------------------------
 
     def submit(self, document: Mapping[str, Any] | Goal) -> str:
@@ -297,60 +297,14 @@ class Chordal:
         with self.reachable():
             return self.reader.output(goal, node)
 
-    def pause(self, goal: str, reason: str = "") -> str:
-        """No further claim; running nodes finish."""
-        with self.reachable():
-            return self.control.pause(goal, reason)
-
-    def resume(self, goal: str, reason: str = "") -> str:
-        """Claims again."""
-        with self.reachable():
-            return self.control.resume(goal, reason)
-
-    def cancel(self, goal: str, reason: str = "") -> str:
-        """No claim and no commit from now on."""
-        with self.reachable():
-            return self.control.cancel(goal, reason)
-
-    def retry(self, goal: str, node: str | None = None) -> str:
-        """Run what failed again."""
-        with self.reachable():
-            return self.reopener.retry(goal, node)
-
     def patch(self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "") -> int:
         """Change the plan of a goal that runs; returns its new version."""
         with self.reachable():
             return self.patcher.apply(goal, patch, reason)
 
-    def approve(self, goal: str, node: str, comment: str = "", plan: Any = AS_PROPOSED) -> str:
-        """Answer an approval with yes; that of a plan may be answered with another `plan`, which is carried out then.
-
-        Raises BadPlan with every fault of the plan, edited or not, and nothing is approved.
-        """
-        with self.reachable():
-            if plan is AS_PROPOSED:
-                if applier(self.store, goal, node) is not None:
-                    from orchestrator.agents.plan.applying import accept_proposed
-
-                    accept_proposed(self.store, self.payloads, goal, node)
-                return self.control.approve(goal, node, comment)
-            self.agents.accept_plan(goal, node, plan)
-            return self.control.approve(goal, node, comment, plan=plan)
-
-    def reject(self, goal: str, node: str, comment: str = "") -> str:
-        """Answer an approval with no."""
-        with self.reachable():
-            return self.control.reject(goal, node, comment)
-
-    def signal(self, goal: str, name: str, payload: Any = None) -> str:
-        """Send a named signal to a goal."""
-        with self.reachable():
-            return self.control.signal(goal, name, payload)
-
     def doctor(self) -> Sequence[Check]:
         """What is well and what is not."""
-        with self.reachable():
-            return Health(self.store, self.settings, self.duties.intervals()).checks()
+        return self.operator.checks()
 
     def check_history(self, goal: str) -> Report:
         """What the history and the state of a goal say of the invariants. Raises GoalNotFound."""
@@ -361,16 +315,20 @@ class Chordal:
 
     def live_workers(self) -> int:
         """How many workers were heard of within `worker_stale_seconds`."""
+        from orchestrator.operate.fleet import alive_workers
+
         with self.reachable():
-            return Health(self.store, self.settings, {}).live_workers()
+            return alive_workers(self.store, self.settings)
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
-        """A block that raises RedisNotReachable where no Redis answers: for parts that do not say so themselves."""
+        """A block that raises RedisNotReachable where no Redis answers, and RedisFull where it has no memory left."""
         try:
             yield
         except (*ConnectionFailed, OperationalError) as error:
             raise unreachable(self.store.url, error) from None
+        except MemoryFull:
+            raise full(self.store.url) from None
 
 
 def connect(settings: Settings | None = None) -> Chordal:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from orchestrator.app import app
 
-from . import control, goal, llm, node, worker
+from . import control, files, goal, llm, node, notify, remote, worker
 
 worker.install(app)
 app.steps["consumer"].add(llm.GateKeeper)
+app.steps["consumer"].add(notify.Receivers)
+app.steps["consumer"].add(files.FileWatch)
 
-__all__ = ["control", "goal", "llm", "node", "worker"]
+__all__ = ["control", "files", "goal", "llm", "node", "notify", "remote", "worker"]

@@ -6,6 +6,7 @@ next worker too: one entry stops a fleet.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,6 +21,8 @@ from .parts import chordal
 log = logging.getLogger(__name__)
 
 SHOWN_CHARACTERS: Final = 4096
+KEPT_CHARACTERS: Final = 65_536
+"""Of the body of a message that is set aside, so that it can be sent again."""
 FULL_SECONDS: Final = 0.004
 """How often a worker of greenlets whose slots are all taken looks for a free one."""
 
@@ -81,16 +84,18 @@ class Consumer(consumer.Consumer):
     def _set_aside(self, message: Any, why: Exception | str) -> None:
         reason = why if isinstance(why, str) else f"{type(why).__name__}: {why}"
         headers = message.headers if isinstance(message.headers, Mapping) else {}
+        body, whole = _text(message.body, KEPT_CHARACTERS)
+        head, readable = _text(json.dumps(dict(headers), default=str), KEPT_CHARACTERS)
         shown = {
-            "body": message.body,
-            "headers": dict(headers),
-            "queue": (message.delivery_info or {}).get("routing_key"),
+            "body": body,
+            "headers": head,
+            "queue": str((message.delivery_info or {}).get("routing_key") or ""),
+            "content_type": str(message.content_type or ""),
+            "content_encoding": str(message.content_encoding or ""),
+            "cut": "" if whole and readable else "yes",
         }
         try:
-            chordal().store.fleet.set_aside(
-                reason[:SHOWN_CHARACTERS],
-                {name: _text(value) for name, value in shown.items()},
-            )
+            chordal().store.fleet.set_aside(_text(reason, SHOWN_CHARACTERS)[0], shown)
         except ConnectionFailed as error:
             log.warning("Redis is away (%s); the message is only in this log: %s", error, shown)
 
@@ -135,6 +140,8 @@ def _close_quietly(close: Callable[[], None]) -> None:
         log.warning("the broken connection to the broker could not be closed in good order: %s", error)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, most: int) -> tuple[str, bool]:
+    """The value as text of at most so many characters, and whether nothing was lost."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return text[:SHOWN_CHARACTERS].encode("utf-8", "replace").decode()
+    kept = text[:most].encode("utf-8", "replace").decode()
+    return kept, kept.encode() == (value if isinstance(value, bytes) else text.encode("utf-8", "replace"))

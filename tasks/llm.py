@@ -13,6 +13,7 @@ from celery.exceptions import Ignore
 from orchestrator.app import app
 from orchestrator.engine.duties import LLM_QUEUE
 
+from .draining import give_back, is_draining
 from .parts import chordal
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ FILES: Final = 65_536
 @app.task(name="tasks.llm.run", ignore_result=True)
 def run(account: str, permit: str, outcome: str, detail: str) -> str:
     """Make the call of a node whose turn has come, or act on why it will not come; returns what happened to the node."""
+    if is_draining():
+        give_back()
     return chordal().models.gate.answer(account, permit, outcome, detail)
 
 

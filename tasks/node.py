@@ -7,12 +7,15 @@ from typing import Any
 from orchestrator.app import app
 from orchestrator.domain.lease import Lease
 
+from .draining import give_back, is_draining
 from .parts import chordal
 
 
 @app.task(name="tasks.node.run", ignore_result=True)
 def run(goal: str, queue: str, node: str = "", sent_ms: int | None = None) -> int:
     """Answer an invitation: work on a queue of a goal, beginning with the named node. Returns how many nodes were run."""
+    if is_draining():
+        give_back()
     return chordal().runner.answer(goal, queue, node, sent_ms)
 
 

@@ -6,18 +6,24 @@ import logging
 import multiprocessing
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from celery import Celery, bootsteps, signals
+from celery._state import get_current_worker_task
 
-from orchestrator.backend import adopt, guard_all
+from orchestrator.backend import adopt, guard_all, hook_of
 from orchestrator.engine.commits import Observer
+from orchestrator.engine.context import log_fields
 from orchestrator.engine.jobs import Job
 from orchestrator.engine.registry import REGISTRY
+from orchestrator.logs import tell_running
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.fleet import Worker
 from orchestrator.store.records import Outcome, Result
 
+from .draining import is_draining
 from .parts import chordal
 
 log = logging.getLogger(__name__)
@@ -47,6 +53,7 @@ class Heartbeat(bootsteps.StartStopStep):
             queues=tuple(sorted(consumer.app.amqp.queues.consume_from)),
             pool=type(consumer.pool).__module__.rpartition(".")[2],
             started=time.time(),
+            faults=_faults(consumer),
         )
         self._beat(consumer, worker)
         self._timer = consumer.timer.call_repeatedly(HEARTBEAT_SECONDS, self._beat, (consumer, worker))
@@ -56,7 +63,8 @@ class Heartbeat(bootsteps.StartStopStep):
         # Without -E the dispatcher is on all the same, for worker heartbeats only; Flower adds the group `task`.
         _events_on.value = int(bool(dispatcher and dispatcher.enabled and dispatcher.groups != {"worker"}))
         try:
-            chordal().store.fleet.beat(worker)
+            shown = replace(worker, slots=0, draining=True) if is_draining() else worker
+            chordal().store.fleet.beat(shown)
         except ConnectionFailed as error:
             log.warning("no heartbeat: Redis is away (%s)", error)
 
@@ -72,6 +80,13 @@ class Heartbeat(bootsteps.StartStopStep):
             chordal().store.fleet.leave(consumer.hostname)
         except ConnectionFailed:
             log.warning("Redis is away; beat will find out that this worker left")
+
+
+def _faults(consumer: Any) -> tuple[str, ...]:
+    """What the worker's settings, its app's and its command line's, take away from the promises."""
+    from orchestrator.operate.celery_settings import settings_faults
+
+    return tuple(settings_faults(consumer.app, chordal().settings, consumer.prefetch_multiplier))
 
 
 class RunOnEvents:
@@ -135,6 +150,14 @@ class RunOnEvents:
             dispatcher.flush()
 
 
+def _log_fields() -> Mapping[str, str | int]:
+    """Whose log line it is: the node's that runs, else the Celery task's."""
+    if fields := log_fields(chordal().committer.worker):
+        return fields
+    task = get_current_worker_task()
+    return {"task": task.name, "task_id": task.request.id} if task else {}
+
+
 def install(app: Celery) -> None:
     """Put the worker's parts in place. Called once, when a process loads the tasks."""
     app.steps["consumer"].add(Heartbeat)
@@ -150,8 +173,11 @@ def _take_user_code(sender: str, instance: Any, **_: Any) -> None:
     for module in REGISTRY.imported:
         adopt(app, module)
     guard_all(app, chordal())
+    hook_of(app).draining = is_draining
     committer = chordal().committer
     committer.name = sender
+    tell_running(_log_fields)
+    chordal().runner.draining = is_draining
     events = RunOnEvents(app, sender)
     committer.observer = Observer(events.started, events.ended, events.flush)
     committer.keeper.watchers.append(lambda _now: events.flush())  # a long node shows before it ends

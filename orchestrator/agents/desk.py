@@ -14,7 +14,9 @@ from orchestrator.agents.plan.patching import Patching
 from orchestrator.agents.turns.keeping import Keeping
 from orchestrator.agents.turns.standing import Standings
 from orchestrator.domain.agent import ID_PATTERN, AgentCard
+from orchestrator.domain.command import Order
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, NodeNotFound
+from orchestrator.engine.came import heeded, recall
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.ends import Failed
 from orchestrator.engine.payload import Payloads, to_json
@@ -52,12 +54,15 @@ class AgentDesk:
 
     # -- while it runs -----------------------------------------------------------------------------------------------
 
-    def steer(self, goal: str, node: str, messages: str | Sequence[Any], id: str | None = None) -> str:
+    def steer(
+        self, goal: str, node: str, messages: str | Sequence[Any], id: str | None = None, order: Order | None = None
+    ) -> str:
         """Say something to an agent; its next turn reads it. 'steered', or 'known' if this `id` came before.
 
         `messages` is a text, or a list of texts and `{"role": "user" | "system", "content": text}`; their order is kept.
         The `id` is 1 to 128 letters, digits, dots, underscores, colons and hyphens; sent again it is 'known' even when the
-        node has ended. Raises BadMessage, and IllegalTransition when the node or its goal has ended.
+        node has ended. Raises BadMessage, IllegalTransition when the node or its goal has ended, and with an `order` Repeated
+        and Expired.
         """
         said = [_message(one) for one in ([messages] if isinstance(messages, str) else messages)]
         if not said:
@@ -69,7 +74,7 @@ class AgentDesk:
         for index, (speaker, text) in enumerate(said):
             entry = Steered(id=name if len(said) == 1 else f"{name}.{index}", speaker=speaker, text=text)
             pairs.append((entry.id, entry.model_dump_json(exclude={"kind"})))
-        verdict = self._store.agents.steer(goal, node, pairs)
+        verdict = heeded(goal, self._store.agents.steer(goal, node, pairs, order))
         if verdict in ("steered", "known"):
             return verdict
         raise _refusal(goal, node, verdict)
@@ -101,13 +106,16 @@ class AgentDesk:
         )
 
     def reparse(
-        self, goal: str, cards: Sequence[AgentCard], source: str = "", removed: Sequence[str] = ()
+        self, goal: str, cards: Sequence[AgentCard], source: str = "", removed: Sequence[str] = (),
+        order: Order | None = None,
     ) -> list[str]:  # fmt: skip
         """Agents of a goal are declared anew: turns that begin from now on are taken with these instructions.
 
-        The next turn of an agent that is `removed` fails. Returns the names that changed. What a node may use was fixed with its first step and stays. Raises GoalNotFound, and
-        IllegalTransition where the goal has ended.
+        The next turn of an agent that is `removed` fails. Returns the names that changed. What a node may use was fixed with
+        its first step and stays. Raises GoalNotFound, IllegalTransition where the goal has ended, and with an `order` Repeated
+        and Expired.
         """
+        recall(self._store, goal, order)
         before = self.cards(goal)
         changed = {card.name: card for card in cards if before.get(card.name) != card}
         gone = sorted(set(removed) & set(before) - {card.name for card in cards})
@@ -117,21 +125,22 @@ class AgentDesk:
         told = {"changed": {name: card.digest() for name, card in changed.items()}, "removed": gone, "source": source}
         texts = {name: card.model_dump_json(exclude_defaults=True) for name, card in changed.items()}
         texts |= dict.fromkeys(gone, "")
-        verdict = self._store.agents.put_cards(goal, texts, to_json(told))
+        verdict = heeded(goal, self._store.agents.put_cards(goal, texts, to_json(told), order))
         if verdict == "gone":
             raise GoalNotFound(f"there is no goal {goal!r}")
         if verdict != "stored":
             raise IllegalTransition(f"goal {goal!r} is {verdict}; no turn will be taken with other instructions")
         return sorted([*changed, *gone])
 
-    def replan(self, goal: str, reason: str, *, approve: bool = False) -> str:
+    def replan(self, goal: str, reason: str, *, approve: bool = False, order: Order | None = None) -> str:
         """Have the goal's planner change what has not started; returns the id of the planner's node.
 
-        With `approve` a person looks at the change first. Raises GoalNotFound, IllegalTransition, NoPlanner.
+        With `approve` a person looks at the change first. Raises GoalNotFound, IllegalTransition, NoPlanner, and with an
+        `order` Repeated and Expired.
         """
         from orchestrator.agents.plan.replan import replan
 
-        return replan(self._store, self._payloads, self._patcher, goal, reason, approve=approve)
+        return replan(self._store, self._payloads, self._patcher, goal, reason, approve=approve, order=order)
 
     def accept_plan(self, goal: str, node: str, plan: Any) -> None:
         """Let an edited plan through with which somebody answers an approval. Raises BadPlan with every fault, NotAPlan."""

@@ -15,11 +15,10 @@ from orchestrator.cli.context import (
     client,
     connection_options,
     example,
-    goal_argument,
     json_option,
-    node_argument,
     text_of,
 )
+from orchestrator.cli.giving import control
 from orchestrator.domain.states import GOAL_TERMINAL
 
 if TYPE_CHECKING:
@@ -96,34 +95,30 @@ def _row(one: Presence) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-@click.command(
-    cls=Command,
-    epilog=example("chordal steer g1 write 'Keep it under a page.'", "chordal steer g1 write - --as system <note.txt"),
+@control(
+    "STEER",
+    *("GOAL", "agent"),
+    examples=(
+        "chordal steer g1 write 'Keep it under a page.'",
+        "chordal steer g1 --agent writer 'Keep it under a page.'",
+        "chordal steer g1 write - --as system <note.txt",
+    ),
 )
-@goal_argument
-@node_argument
+@click.argument("nodes", nargs=-1, type=Id(), metavar="[NODE]")
 @click.argument("text", metavar="TEXT")
 @click.option(
     "--as", "speaker", type=click.Choice(("user", "system")), default="user", show_default=True, help="In whose name."
 )
-@click.option("--id", "message_id", metavar="ID", help="The message's own id: sent twice, it is said once.")
-@json_option
-@connection_options
-def steer(goal: str, node: str, text: str, speaker: str, message_id: str | None, as_json: bool) -> None:
+def steer(nodes: tuple[str, ...], text: str, speaker: str) -> dict[str, Any]:
     """Say something to an agent while it works; its next turn reads it.
 
-    TEXT is - for standard input. Messages keep their order, survive a turn that fails, and are refused when the node
-    has ended.
+    TEXT is - for standard input. For a node, or with --agent for every node of an agent that has not ended. Messages keep
+    their order, survive a turn that fails, and are refused when the node has ended.
     """
-    said = text_of(text, "TEXT")
-    door = client()
-    with door.reachable():
-        outcome = door.agents.steer(goal, node, [{"role": speaker, "content": said}], id=message_id)
-    if as_json:
-        output.json_line({"goal_id": goal, "node": node, "outcome": outcome})
-    else:
-        words = {"steered": "will read it with its next turn", "known": "had this message before; nothing changed"}
-        click.echo(f"node {node} of goal {goal} {words.get(outcome, output.one_line(outcome))}")
+    if len(nodes) > 1:
+        raise click.UsageError("say it in one TEXT: put it in quotes")
+    message = [{"role": speaker, "content": text_of(text, "TEXT")}]
+    return {"message": message, **({"node": nodes[0]} if nodes else {})}
 
 
 @click.command(

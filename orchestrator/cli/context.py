@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from orchestrator.cli.completing import Owner
+
 if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.wiring import Chordal
@@ -114,9 +116,16 @@ def text_of(value: str, name: str) -> str:
 
 
 class Command(click.Command):
-    """A command whose help lists its own options before those that every command has."""
+    """A command whose help lists its own options before those that others have too."""
 
+    SHARED = ("--reason", "--id", "--expires")
     COMMON = ("--json", "--redis-url", "--data-dir", "--help")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if param.name == "owner" and param.type is click.STRING:
+                param.type = Owner()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
@@ -127,12 +136,12 @@ class Command(click.Command):
         return rest
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        places = {name: place for place, name in enumerate(self.COMMON, 1)}
+        places = {name: place for place, name in enumerate((*self.SHARED, *self.COMMON), 1)}
         return sorted(super().get_params(ctx), key=lambda param: places.get(param.opts[-1], 0))
 
 
 class Id(click.ParamType[str]):
-    """The id of a goal or a node. Shell completion offers the stored goals."""
+    """The id of a goal or a node. Shell completion offers those that are stored."""
 
     name = "id"
 
@@ -144,15 +153,9 @@ class Id(click.ParamType[str]):
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        if param.name != "goal":
-            return []
-        try:
-            with ctx.scope(cleanup=False):
-                found = client().list(limit=50)
-        except Exception:
-            return []
-        fitting = [one for one in found if one.goal_id.startswith(incomplete)]
-        return [CompletionItem(one.goal_id, help=one.state.value) for one in fitting]
+        from orchestrator.cli.completing import offered
+
+        return offered(ctx, param, incomplete)
 
 
 goal_argument = click.argument("goal", type=Id(), metavar="GOAL")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from orchestrator.cli import output
-from orchestrator.domain.errors import ChordalError, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisFull, RedisNotReachable
 from orchestrator.domain.states import GoalState
 
 
@@ -44,7 +44,7 @@ def of_error(error: ChordalError) -> ExitCode:
 
     if isinstance(error, RedisNotReachable | ServerNotFound):
         return ExitCode.NO_REDIS
-    return ExitCode.FAILED if isinstance(error, StackNotReady) else ExitCode.USAGE
+    return ExitCode.FAILED if isinstance(error, StackNotReady | RedisFull) else ExitCode.USAGE
 
 
 @contextmanager
@@ -54,12 +54,12 @@ def one_handler(as_json: bool) -> Iterator[None]:
         yield
     except ChordalError as error:
         message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        _say(type(error).__name__, message, as_json, faults=_faults(error))
+        refuse(type(error).__name__, message, as_json, faults=_faults(error))
         raise SystemExit(of_error(error)) from None
     except click.ClickException as error:
         if not as_json:
             raise
-        _say("UsageError", error.format_message(), as_json)
+        refuse("UsageError", error.format_message(), as_json)
         raise SystemExit(ExitCode.USAGE) from None
     except BrokenPipeError:
         # Python flushes stdout once more at exit; without somewhere to go that would print the very message we avoid.
@@ -70,7 +70,7 @@ def one_handler(as_json: bool) -> Iterator[None]:
         raise SystemExit(ExitCode.DETACHED) from None
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        _say(type(error).__name__, what, as_json)
+        refuse(type(error).__name__, what, as_json)
         raise SystemExit(ExitCode.USAGE) from None
 
 
@@ -79,7 +79,8 @@ def _faults(error: ChordalError) -> list[dict[str, Any]]:
     return [{"place": fault.place, "message": fault.message, "remedy": fault.remedy} for fault in faults]
 
 
-def _say(kind: str, message: str, as_json: bool, faults: list[dict[str, Any]] | None = None) -> None:
+def refuse(kind: str, message: str, as_json: bool, faults: list[dict[str, Any]] | None = None) -> None:
+    """Say that something could not be done, and why; the exit code is the caller's."""
     if as_json:
         output.json_line({"error": {"type": kind, "message": message, "faults": faults or []}})
     else:

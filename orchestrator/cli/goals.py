@@ -36,9 +36,13 @@ def submit(path: str, values: dict[str, Any], as_json: bool) -> None:
     FILE is JSON or YAML, a folder with one, or a folder with a goal.py; - reads JSON from standard input. The goal
     runs on the stack that is up; nothing is started. Every fault in the document is reported at once.
     """
+    from orchestrator.cli.heartbeat import read_declared
     from orchestrator.cli.load import read_source
 
-    goal = client().submit(read_source(path, values).goal)
+    source, door = read_source(path, values), client()
+    goal = door.submit(source.goal)
+    for said in read_declared(door, source.declaration, goal):
+        click.echo(said, err=True)
     if as_json:
         output.json_line({"goal_id": goal})
     else:

@@ -26,21 +26,33 @@ SECTIONS: Final[Sections] = {
         "status": "goals:status",
         "list": "goals:list_goals",
         "show": "show:show",
+        "why": "why:why",
         "events": "events:events",
+        "history": "history:history",
     },
     "Control": {
         "pause": "control:pause",
         "resume": "control:resume",
         "cancel": "control:cancel",
         "retry": "control:retry",
-        "approve": "control:approve",
+        "approve": "plans:approve",
         "reject": "control:reject",
         "signal": "control:signal",
+        "drop": "control:drop",
+        "edit": "control:edit",
+        "priority": "control:priority",
+        "budget": "control:budget",
+        "hold": "fleet:hold",
+        "release": "fleet:release",
+        "stop": "fleet:stop",
+        "command": "fleet:command",
+        "heartbeat": "heartbeat:heartbeat",
     },
     "Agents": {
         "agents": "agents:agents",
         "transcript": "transcript:transcript",
         "steer": "agents:steer",
+        "flush-memory": "fleet:flush_memory",
         "complete": "agents:complete",
         "instructions": "instructions:instructions",
         "reparse": "reparse:reparse",
@@ -48,11 +60,19 @@ SECTIONS: Final[Sections] = {
     "Models": {
         "llm": "llm:llm",
     },
+    "Operate": {
+        "doctor": "doctor:doctor",
+        "top": "top:top",
+        "workers": "workers:workers",
+        "dead": "dead:dead",
+        "audit": "history:audit",
+        "metrics": "metrics:metrics",
+    },
     "This machine": {
         "up": "stack:up",
         "ps": "stack:ps",
         "down": "stack:down",
-        "doctor": "doctor:doctor",
+        "completion": "completion:completion",
     },
 }
 """Each command's module in this package and its name there."""
@@ -95,8 +115,9 @@ def chordal() -> None:
     with CHORDAL_REDIS_URL the same commands work on your own.
 
     \b
-    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 cancelled, 4 Redis not reachable, 130 detached.
-    Shell completion: eval "$(_CHORDAL_COMPLETE=bash_source chordal)"   (or zsh_source, fish_source)
+    Exit codes: 0 done, 1 failed, 2 bad input or usage, 3 cancelled, 4 Redis not reachable, 130 detached,
+    141 the reader of the output went away.
+    Shell completion: eval "$(chordal completion bash)"   (or zsh, fish)
     """
 
 

@@ -1,4 +1,4 @@
-"""`plans` and `replan`: look at a plan before it starts, and have one changed that runs."""
+"""`plans`, `approve` and `replan`: look at a plan before it starts, answer it, and have one changed that runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.context import Command, Id, again, client, connection_options, example, goal_argument, json_option
+from orchestrator.cli.context import (
+    Command,
+    Id,
+    again,
+    client,
+    connection_options,
+    example,
+    goal_argument,
+    json_option,
+    node_argument,
+)
+from orchestrator.cli.giving import (
+    carry_out,
+    command_of,
+    control,
+    expires_option,
+    give,
+    id_option,
+    must_have_reason,
+    reason_option,
+)
 
 if TYPE_CHECKING:
     from orchestrator.agents.plan.waiting import WaitingPlan
@@ -43,31 +63,59 @@ def plans(goal: str, node: str | None, as_json: bool) -> None:
     return click.echo(_text(one), nl=False)
 
 
-@click.command(cls=Command, epilog=example("chordal replan g1 --reason 'the customer wants it in French'"))
-@goal_argument
-@click.option("--reason", required=True, metavar="TEXT", help="What the planner is told, and the goal's events say.")
-@click.option("--approve", "approval", is_flag=True, help="A person looks at the change before it is made.")
-@json_option
-@connection_options
-def replan(goal: str, reason: str, approval: bool, as_json: bool) -> None:
-    """Have the goal's planner change the plan while it runs.
+@control(
+    "REPLAN",
+    "GOAL",
+    examples=("chordal replan g1 --reason 'the customer wants it in French'",),
+    reason=must_have_reason,
+)
+@click.option("--approve", is_flag=True, help="A person looks at the change before it is made.")
+def replan(approve: bool) -> dict[str, Any]:
+    """Have the goal's planner change the plan while it runs; it is told the reason.
 
     It may add nodes, and drop those that nobody has begun; what runs or has ended stays as it is.
     """
-    node = client().agents.replan(goal, reason, approve=approval)
-    if as_json:
-        output.json_line({"goal_id": goal, "node": node, "outcome": "replanning"})
-    else:
-        click.echo(f"goal {goal} is planned anew by its node {node}")
+    return {"approve": True} if approve else {}
 
 
-def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str, quiet: bool) -> str:
-    """Answer the approval of a plan with an edited one, and show what was changed.
+@click.command(
+    cls=Command,
+    epilog=example(
+        "chordal approve g1 release --comment 'looks good'", "chordal approve g1 approve-plan --plan plan.yaml"
+    ),
+)
+@goal_argument
+@node_argument
+@click.option("--comment", default="", metavar="TEXT", help="Kept with the decision.")
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="For the approval of a plan: carry out this one, an edited output of `plans`.",
+)
+@reason_option
+@id_option
+@expires_option
+@json_option
+@connection_options
+def approve(comment: str, plan: Path | None, as_json: bool, **head: Any) -> None:
+    """Say yes to an approval node that waits. An edited plan is checked first; its faults leave everything as it is."""
+    from orchestrator.cli.answers import tell
 
-    Raises BadPlan with every fault, and a click error where the file is no YAML or empty.
-    """
-    from orchestrator.agents.plan.form import read
-    from orchestrator.agents.plan.text import plan_diff, read_plan
+    said = {"comment": comment} if comment else {}
+    if plan is None:
+        give("APPROVE", head, said, as_json)
+        return
+    edited = _edited(plan)
+    command = command_of("APPROVE", head, {**said, "plan": edited})
+    answer = carry_out(command)
+    if answer.ok and not as_json:
+        _show_changes(head["goal"], head["node"], edited)
+    tell(command, answer, as_json)
+
+
+def _edited(file: Path) -> Any:
+    from orchestrator.agents.plan.text import read_plan
     from orchestrator.domain.errors import InvalidGoal
 
     try:
@@ -78,14 +126,17 @@ def approve_edited(door: Chordal, goal: str, node: str, file: Path, comment: str
         raise click.BadParameter(
             f"{file}: there is no plan in it; `approve` without --plan takes the plan as it is", param_hint="--plan"
         )
-    outcome = door.approve(goal, node, comment=comment, plan=value)
-    before = next((one.plan for one in _plans(door, goal) if one.approval == node), None)
-    if before is not None and not quiet:
-        after, _ = read(value, type(before))
-        click.echo(
-            output.safe(plan_diff(before, after) or "the plan is as it was proposed\n") if after else "", nl=False
-        )
-    return outcome
+    return value
+
+
+def _show_changes(goal: str, node: str, edited: Any) -> None:
+    from orchestrator.agents.plan.form import read
+    from orchestrator.agents.plan.text import plan_diff
+
+    before = next((one.plan for one in _plans(client(), goal) if one.approval == node), None)
+    after = read(edited, type(before))[0] if before is not None else None
+    if before is not None and after:
+        click.echo(output.safe(plan_diff(before, after) or "the plan is as it was proposed\n"), nl=False)
 
 
 def _plans(door: Chordal, goal: str) -> list[WaitingPlan]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli import output
 from orchestrator.cli.context import Command, client, connection_options, example, goal_argument, json_option
+from orchestrator.cli.giving import command_of, expires_option, id_option, reason_option
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, RedisNotReachable
 
 if TYPE_CHECKING:
     from orchestrator.agents.declare.instructions import Declaration
+    from orchestrator.domain import command as model
     from orchestrator.domain.agent import AgentCard
     from orchestrator.wiring import Chordal
 
@@ -60,7 +61,13 @@ class Watch:
         except InvalidInstructions as error:
             before, self._faults = self._faults, str(error)
             return "" if before == self._faults else f"the agents stay as they are: {self._faults}"
-        changed = hand_over(self._door, self._goal, new, self._declaration)
+        from orchestrator.domain.command import Denied
+
+        try:
+            changed = hand_over(self._door, self._goal, new, self._declaration)
+        except Denied:
+            self._stamps = seen  # asked once: each refusal is written down
+            raise
         gone = removed(self._declaration, new)
         said = _summary([name for name in changed if name not in gone], gone)
         # Only now: what Redis did not take is tried again. Files that are named for the first time are watched too.
@@ -95,28 +102,42 @@ def hand_over(door: Chordal, goal: str, new: Declaration, old: Declaration) -> l
     return _hand_over(door, goal, new, cards, gone) if cards or gone else []
 
 
-def replace_all(
-    door: Chordal, goal: str, new: Declaration, others: Collection[str] | None
-) -> tuple[list[str], list[str]]:
-    """Make the stored agents those of `new`: the names of those that changed or are gone, and of those only kept.
+def replacing(
+    door: Chordal, head: Mapping[str, Any], new: Declaration, others: Collection[str] | None
+) -> tuple[model.Command, list[str]]:
+    """The command that makes the stored agents those of `new`, and the names of agents that are only kept.
 
     `others` are agents that the goal has from elsewhere, which stay; where nobody can say which those are (None), none is
     taken away. A planner that Chordal brought along stays too.
     """
     from orchestrator.agents.plan.planner import is_ours
 
-    stored = door.agents.cards(goal)
+    stored = door.agents.cards(head["goal"])
     declared = {card.name for card in new.cards}
     absent = {name for name, card in stored.items() if name not in declared and not is_ours(card)}
     gone = set[str]() if others is None else absent - set(others)
     kept = sorted(absent) if others is None else []
-    return _hand_over(door, goal, new, new.cards, gone), kept
+    return _command(head, new, new.cards, gone), kept
 
 
 def _hand_over(
     door: Chordal, goal: str, new: Declaration, cards: Iterable[AgentCard], gone: set[str]
 ) -> list[str]:  # fmt: skip
-    return door.agents.reparse(goal, list(cards), f"{new.path.name} {new.digest}", sorted(gone))
+    command = _command({"goal": goal}, new, cards, gone)
+    with door.reachable():
+        return changed_by(door.commands.act(command))
+
+
+def _command(head: Mapping[str, Any], new: Declaration, cards: Iterable[AgentCard], gone: set[str]) -> model.Command:
+    agents = [card.model_dump(mode="json", exclude_defaults=True) for card in cards]
+    told = {"agents": agents, "removed": sorted(gone), "source": f"{new.path.name} {new.digest}"}
+    return command_of("REPARSE", head, told)
+
+
+def changed_by(answer: model.Answer) -> list[str]:
+    """The agents that are others now, or are no more."""
+    found = str(answer.extra.get("changed", ""))
+    return found.split(", ") if found else []
 
 
 def removed(old: Declaration, new: Declaration) -> set[str]:
@@ -127,27 +148,35 @@ def removed(old: Declaration, new: Declaration) -> set[str]:
 @click.command(cls=Command, epilog=example("chordal reparse goal-001 instructions/INSTRUCTIONS.md"))
 @goal_argument
 @click.argument("path", metavar="PATH", type=click.Path(exists=True))
+@reason_option
+@id_option
+@expires_option
 @json_option
 @connection_options
-def reparse(goal: str, path: str, as_json: bool) -> None:
+def reparse(path: str, as_json: bool, **head: Any) -> None:
     """Give a goal's agents the instructions that PATH has now.
 
     They hold from each agent's next turn on; what a node may use (its tools) was fixed with its first step and stays. The
     next turn of an agent that is declared no more fails; agents of the goal's own document stay. PATH is an INSTRUCTIONS
     file or a folder with one. `chordal run` does this by itself while it follows the goal.
     """
+    from orchestrator.cli.answers import tell
     from orchestrator.cli.instructions import read_declaration
     from orchestrator.cli.load import agents_beside
 
-    declaration = read_declaration(path)
+    declaration, goal = read_declaration(path), str(head["goal"])
     if len(declaration.goals) > 1 and goal not in declaration.goals:
         known = ", ".join(declaration.goals)
         raise click.BadParameter(f"{path} declares agents of the goals {known}, not of {goal}", param_hint="GOAL")
     declaration = declaration.for_goal(goal)
-    changed, kept = replace_all(client(), goal, declaration, agents_beside(declaration))
-    if as_json:
-        return output.json_line({"goal_id": goal, "changed": changed})
+    door = client()
+    with door.reachable():
+        command, kept = replacing(door, head, declaration, agents_beside(declaration))
+        answer = door.commands.carry_out(command)
+    changed = changed_by(answer)
+    if as_json or not answer.ok:
+        tell(command, answer, as_json, {"changed": changed} if answer.ok else None)
+        return
     click.echo(f"changed: {', '.join(changed)}" if changed else "nothing changed")
     if kept:
         click.echo(f"not declared, but goal.py may have brought them along, so they stay: {', '.join(kept)}", err=True)
-    return None

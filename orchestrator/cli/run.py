@@ -161,6 +161,7 @@ class _Run:
 
     def _on(self, place: Ground) -> None:
         from orchestrator.cli.follow import Follower
+        from orchestrator.cli.heartbeat import read_declared
         from orchestrator.cli.tally import Tally, role_of
         from orchestrator.cli.views import make_view
 
@@ -168,13 +169,17 @@ class _Run:
         if self._goal is None:
             self._goal, self._began = self._submit(door), time.monotonic()
         goal, elapsed = self._goal, time.monotonic() - self._began
+        files = read_declared(door, self._source.declaration, goal, own_stack=not self._detach)
         if self._detach:
+            click.echo("".join(f"{said}\n" for said in files), err=True, nl=False)
             return output.json_line(door.status(goal).as_json()) if self._as_json else click.echo(goal)
         tally = Tally(goal, self._source.goal.title)
         tally.add(
             (node.id, role_of(node.id, node.agent or node.queue or ""), node.title) for node in self._source.goal.nodes
         )
         view = make_view(self._progress)
+        for said in files:
+            view.say(said)
         parting = Follower(door, tally, view, elapsed, self._timeout, place.is_gone, self._look(door, goal, view)).run()
         return _part(door, goal, parting, self._as_json, place)
 

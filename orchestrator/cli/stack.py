@@ -129,7 +129,7 @@ def _say_what_runs(stack: Stack, as_json: bool) -> None:
     click.echo(f"  stop   Ctrl-C, or: {context.again('down')}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog=example("chordal ps", "chordal ps --json | jq '.[] | select(.alive | not)'"))
 @json_option
 @connection_options
 def ps(as_json: bool) -> None:
@@ -155,9 +155,10 @@ def ps(as_json: bool) -> None:
         click.echo(f"nothing runs in {layout.root}; start it with: {context.again('up')}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, epilog=example("chordal down", "chordal down --data-dir ~/trial"))
+@json_option
 @connection_options
-def down() -> None:
+def down(as_json: bool) -> None:
     """Stop the stack on this machine, and wait until it is down."""
     from orchestrator.embedded.layout import Layout
     from orchestrator.embedded.lock import holder
@@ -165,12 +166,17 @@ def down() -> None:
     layout = Layout.of(context.settings().data_dir)
     who = holder(layout.lock)
     if who is None:
-        click.echo(_end_leftovers(layout) or f"nothing runs in {layout.root}")
+        ended = _end_leftovers(layout)
+        stopped, said = bool(ended), ended or f"nothing runs in {layout.root}"
     elif who.pid is None:
         raise ChordalError(f"a stack begins to start in {layout.root}; try again in a moment")
     else:
         _end(who.pid, layout)
-        click.echo(f"stopped the stack in {layout.root}")
+        stopped, said = True, f"stopped the stack in {layout.root}"
+    if as_json:
+        output.json_line({"data_dir": str(layout.root), "stopped": stopped, "message": said})
+    else:
+        click.echo(said)
 
 
 def _end(pid: int, layout: Layout) -> None:

@@ -76,7 +76,7 @@ class AgentCard(_Model):
     heartbeat: str | None = Field(None, max_length=1000)
     """The file with its directives, relative to where it was declared."""
     cadence_seconds: Seconds | None = None
-    """How often that file is read."""
+    """Kept from its declaration; that file is read at once."""
     log_level: str | None = Field(None, pattern=r"^(debug|info|warning|error)$")
     """Kept from its declaration."""
 

@@ -86,6 +86,10 @@ class RedisNotReachable(ChordalError):
     """No Redis answered. The message says what was tried and how to start one."""
 
 
+class RedisFull(ChordalError):
+    """Redis has no memory left, and what was asked for would need some. Nothing was done; `chordal doctor` says what to do."""
+
+
 class NodeTimeout(ChordalError):
     """The node ran longer than its timeout_seconds."""
 

@@ -25,16 +25,20 @@ class EventType(StrEnum):
 
     GOAL_SUBMITTED = "goal.submitted", "The goal is stored and visible. data: nodes"
     GOAL_STARTED = "goal.started", "Its nodes may be claimed."
-    GOAL_PAUSED = "goal.paused", "No further claim; running nodes finish. data: reason"
-    GOAL_RESUMED = "goal.resumed", "Claims are accepted again. data: reason"
-    GOAL_CANCELLING = "goal.cancelling", "A cancel was accepted: from here on no claim and no commit. data: reason"
+    GOAL_PAUSED = "goal.paused", "No further claim; nodes that run finish, or are stopped. data: reason, by"
+    GOAL_RESUMED = "goal.resumed", "Claims are accepted again. data: reason, by"
+    GOAL_HELD = "goal.held", "No further claim of a node, or of an agent's nodes. data: node or agent, by, reason"
+    GOAL_RELEASED = "goal.released", "The end of such a hold. data: node or agent, by, reason"
+    GOAL_PRIORITY = "goal.priority", "Its invitations go earlier or later. data: priority, before"
+    GOAL_BUDGET = "goal.budget", "What it may spend on model calls was set. data: tokens, micro_usd, as far as given"
+    GOAL_CANCELLING = "goal.cancelling", "A cancel was accepted: from here on no claim and no commit. data: reason, by"
     GOAL_SIGNALLED = "goal.signalled", "A named signal arrived for the first time. data: signal"
     GOAL_PATCHED = "goal.patched", "The plan was changed. data: reason, version"
     GOAL_REPARSED = (
         "goal.reparsed",
         "Agents of the goal were declared anew. data: changed (digest by name), removed, source",
     )
-    GOAL_RETRIED = "goal.retried", "A failed goal was set running again."
+    GOAL_RETRIED = "goal.retried", "A failed goal was set running again. What FAILED or was SKIPPED may run again."
     GOAL_DONE = "goal.done", "Every node ended and no failure was left unhandled."
     GOAL_FAILED = "goal.failed", "Every node ended and at least one failure was left unhandled. data: reason"
     GOAL_CANCELLED = "goal.cancelled", "The cancellation is complete. data: reason"
@@ -46,6 +50,7 @@ class EventType(StrEnum):
     NODE_WOKEN = "node.woken", "A parked node goes on. data: by"
     NODE_RELEASED = "node.released", "A worker handed the node back unstarted; the attempt does not count."
     NODE_LOST = "node.lost", "The lease ran out: the worker died or stands still."
+    NODE_STOPPED = "node.stopped", "A pause took the node's lease away: it runs again, from its start, after a resume."
     NODE_FENCED = "node.fenced", "A commit without the valid lease was refused; nothing changed."
     NODE_TURN = (
         "node.turn",
@@ -61,10 +66,24 @@ class EventType(StrEnum):
         "node.stuck",
         "No worker serves its agent's queue and nobody else may do it. data: agent, queue, reason",
     )
+    NODE_REOPENED = (
+        "node.reopened",
+        "A node that had ended runs again, or waits again for what does; a DONE one's output is forgotten.",
+    )
+    NODE_EDITED = "node.edited", "The node has other inputs. data: inputs (the names that changed), version of the plan"
+    NODE_PRIORITY = "node.priority", "The node goes earlier or later among those that are ready. data: priority, before"
     NODE_SKIPPED = "node.skipped", "The node's join can no longer fire."
-    NODE_DROPPED = "node.dropped", "A patch took the node out of the plan."
+    NODE_DROPPED = "node.dropped", "The node was taken out of the plan. data: as (`failed`, where it counts as that)"
     NODE_CHUNK = "node.chunk", "A piece of a model's answer, in a stream of its own. data: text, model, call"
     NODE_CANCELLED = "node.cancelled", "The goal was cancelled before the node ended."
+    COMMAND_APPLIED = (
+        "command.applied",
+        "A command acted on the goal, or on the node, once. data: command (its id), by, reason, outcome, expires",
+    )
+    COMMAND_REFUSED = (
+        "command.refused",
+        "A command was refused, and will not act here any more. data: command, by, reason, verb, why, expires",
+    )
 
 
 @dataclass(frozen=True, slots=True)

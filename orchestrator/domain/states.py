@@ -44,13 +44,14 @@ NODE_MOVES: Final[dict[NodeState, frozenset[NodeState]]] = {
     N.READY: frozenset({N.RUNNING, N.BLOCKED, N.DROPPED, N.CANCELLED}),
     N.RUNNING: frozenset({N.DONE, N.FAILED, N.WAITING, N.READY, N.CANCELLED}),
     N.WAITING: frozenset({N.READY, N.RUNNING, N.DONE, N.FAILED, N.DROPPED, N.CANCELLED}),
-    N.DONE: frozenset(),
+    N.DONE: frozenset({N.READY, N.BLOCKED}),
     N.FAILED: frozenset({N.READY, N.BLOCKED}),
     N.SKIPPED: frozenset({N.BLOCKED, N.READY}),
     N.DROPPED: frozenset(),
     N.CANCELLED: frozenset(),
 }
-"""From each node state, where a node may go. FAILED and SKIPPED are left only by an explicit retry of the goal."""
+"""From each node state, where a node may go. FAILED and SKIPPED are left only by an explicit retry; DONE only by that of a
+failed node before it, with its descendants."""
 
 GOAL_MOVES: Final[dict[GoalState, frozenset[GoalState]]] = {
     G.PLANNING: frozenset({G.AWAITING_APPROVAL, G.RUNNING, G.FAILED, G.CANCELLED}),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.domain.states import GOAL_TERMINAL, GoalState, NodeState
+from orchestrator.domain.trace import trace_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class GoalSummary:
         return (self.ended or self.read_at) - (self.started or self.created)
 
     @property
+    def trace(self) -> str:
+        """The trace id that its log lines and notifications carry."""
+        return trace_id(self.goal_id, round(self.created * 1000))
+
+    @property
     def terminal(self) -> bool:
         """Whether it has ended."""
         return self.state in GOAL_TERMINAL
@@ -73,6 +79,7 @@ class GoalSummary:
             "counts": {state.value: count for state, count in self.counts.items() if count},
             "reason": self.reason,
             "cancelling": self.cancelling,
+            "trace": self.trace,
         }
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from orchestrator.embedded.layout import Layout
 from orchestrator.embedded.records import Role
 from orchestrator.settings import Settings
@@ -144,6 +146,8 @@ def child_environment(
 
 
 def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

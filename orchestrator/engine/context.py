@@ -18,6 +18,20 @@ def current() -> Lease | None:
     return _CURRENT.get()
 
 
+def enter(lease: Lease | None) -> None:
+    """What `current` answers from now on in this thread or greenlet: for work whose begin and end are called apart."""
+    _CURRENT.set(lease)
+
+
+def log_fields(worker: str) -> dict[str, str | int]:
+    """What the log lines of the running node say of it; nothing outside a node."""
+    lease = _CURRENT.get()
+    if lease is None:
+        return {}
+    said: dict[str, str | int] = {"goal": lease.goal, "node": lease.node, "attempt": lease.attempt, "worker": worker}
+    return said | {"trace": lease.trace} if lease.created else said
+
+
 class running:
     """``with running(lease): ...`` sets what `current` answers."""
 

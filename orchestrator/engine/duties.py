@@ -6,13 +6,15 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.engine.control import Control
 from orchestrator.engine.dispatch import Sender, Slots
-from orchestrator.engine.payload import Payloads
+from orchestrator.engine.duty import BUDGET_SECONDS, Budget, Duty
+from orchestrator.engine.holds import held_in_slots
+from orchestrator.engine.upkeep.parts import Upkeep
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.records import Reaped
@@ -22,10 +24,16 @@ log = logging.getLogger(__name__)
 
 PER_GOAL: Final = 200
 """Leases and timers that one look at one goal handles."""
+CANCEL_SECONDS: Final = 0.1
+"""How long one look goes on with a cancellation that somebody began and did not finish."""
 LLM_QUEUE: Final = "llm"
 """The Celery queue of calls that may go out now."""
 PUBLISH_SECONDS: Final = 10.0
 """How often slots are published that have not changed; they expire after a minute."""
+
+
+def _not_heeded(_goal: str) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -37,45 +45,67 @@ class Duties:
     sender: Sender
     slots: Slots
     control: Control
-    payloads: Payloads
-    forget_calls: Callable[[str], object]
-    """Takes what the accounts of models keep of a goal away."""
+    upkeep: Upkeep
     allot: Callable[[int], object]
     """Divides the slots of the llm workers among the accounts of models."""
     reassign: Callable[[Collection[str]], str]
     """Hands the nodes of agents on whose queue no worker serves, given the queues that are served."""
+    looked: Callable[[str], object] = _not_heeded
+    """Told of every goal that is looked at, in reap; must not take longer than a few microseconds."""
+    others: Callable[[], Sequence[Duty]] = tuple
+    """Duties of other parts, asked for when beat first needs its table."""
+    _behind: bool = False
+    """The last reap left goals that were due."""
     _sweep_cursor: int = 0
     _last_reap: float = 0.0
     _grace_until: float = 0.0
     _published: tuple[dict[str, int], float] = field(default_factory=lambda: ({}, 0.0))
-    names: Mapping[str, Callable[[], str]] = field(init=False)
+    _table: tuple[Duty, ...] = ()
 
-    def __post_init__(self) -> None:
-        self.names = {"reap": self.reap, "scan": self.scan, "sweep": self.sweep}
+    def all(self) -> tuple[Duty, ...]:
+        """Beat's table: what it does, in the order in which it is done where several are due."""
+        if not self._table:
+            settings = self.settings
+            self._table = (
+                Duty("reap", settings.reap_seconds, self.reap, lambda: self._behind),
+                Duty("scan", settings.scan_seconds, self.scan),
+                Duty("sweep", settings.sweep_seconds, self.sweep),
+                *self.upkeep.duties(),
+                *self.others(),
+            )
+        return self._table
 
     def intervals(self) -> dict[str, float]:
         """Seconds between the ticks of each duty."""
-        settings = self.settings
-        return {"reap": settings.reap_seconds, "scan": settings.scan_seconds, "sweep": settings.sweep_seconds}
+        return {duty.name: duty.seconds for duty in self.all()}
 
     def reap(self) -> str:
         """Expired leases, due timers, lost messages, half-done cancellations, goals past their time to live."""
         goals = self.store.goals
         grace = self._in_grace()
-        end = time.monotonic() + self.settings.reap_seconds / 2
+        budget = Budget(min(BUDGET_SECONDS, self.settings.reap_seconds / 2))
         seen = lost = removed = 0
-        while due := goals.due(goals.clock_ms(), self.settings.duty_limit):
+        self._behind = True
+        ahead = goals.clock_ms() - int(time.monotonic() * 1000)
+        while due := goals.due(int(time.monotonic() * 1000) + ahead, self.settings.duty_limit):
             for goal in due:
-                advice, found = self._look_safely(goal, grace)
+                advice, found = self._look_safely(goal, grace, ahead)
+                seen += 1
                 lost += found
                 removed += advice == "remove"
-            seen += len(due)
-            if time.monotonic() >= end or grace:
+                if not budget:
+                    break
+            if grace or not budget:
                 break
-        return f"{seen} goals, {lost} leases lost, {removed} removed"
+        self._behind = not grace and not budget
+        self.upkeep.meter.add("leases_lost", lost)
+        return f"{seen} goals, {lost} leases lost, {removed} to be removed"
 
-    def _look_safely(self, goal: str, grace: bool) -> tuple[str, int]:
-        """Look at one goal and note when to look again; returns the advice and the number of lost leases."""
+    def _look_safely(self, goal: str, grace: bool, ahead: int) -> tuple[str, int]:
+        """Look at one goal and note when to look again; returns the advice and the number of lost leases.
+
+        `ahead`: the milliseconds by which the clock of Redis is before our monotonic one.
+        """
         goals = self.store.goals
         try:
             reaped = self._look(goal, grace)
@@ -88,7 +118,7 @@ class Duties:
             return "failed", 0
         if reaped.due_ms >= 0 and reaped.advice != "remove":
             # At least a little later, so that a goal with more to do does not keep the tick from ending.
-            soonest = goals.clock_ms() + 100
+            soonest = int(time.monotonic() * 1000) + ahead + 100
             goals.postpone({goal: soonest if reaped.advice == "again" else max(reaped.due_ms, soonest)})
         return reaped.advice, len(reaped.lost)
 
@@ -121,15 +151,16 @@ class Duties:
         for node in reaped.lost:
             log.warning("the lease of %s in %s ran out; it is handed to another worker", node, goal)
         if reaped.advice == "cancel":
-            self.control.carry_cancel(goal, "", begin=False)
+            self.control.carry_cancel(goal, "", begin=False, go_on=Budget(CANCEL_SECONDS).__bool__)
         elif reaped.advice == "orphans":
-            self.control.cancel_children(goal)
+            self.control.cancel_children(goal, go_on=Budget(CANCEL_SECONDS).__bool__)
         elif reaped.advice == "notify":
             self.control.after_end(goal)
         elif reaped.advice == "remove":
-            self.payloads.forget(goal)  # first: once the goal is gone nobody knows of its files
-            self.forget_calls(goal)
-            self.store.goals.remove(goal)
+            self.upkeep.removal.offer(goal)
+        self.looked(goal)
+        if reaped.tally is not None:
+            self.upkeep.meter.note(goal, reaped.tally)
         return reaped
 
     def sweep(self) -> str:
@@ -144,27 +175,23 @@ class Duties:
         return f"{len(waiting)} of {len(page)} goals"
 
     def _publish(self, slots: Mapping[str, int]) -> None:
-        """Publish the slots where they have changed, and now and then before they expire."""
+        """Publish the slots, and with them what is held, where they have changed, and now and then before they expire.
+
+        Whoever holds something publishes that at once.
+        """
         published, at = self._published
         if slots != published or time.monotonic() - at >= PUBLISH_SECONDS:
-            self.store.fleet.publish_slots(slots)
+            self.store.fleet.publish_slots({**slots, **held_in_slots(self.store.control.holds())})
             self._published = dict(slots), time.monotonic()
 
     def scan(self) -> str:
         """Heartbeats: forget workers that were silent too long, publish how many slots the others have."""
         fleet = self.store.fleet
-        now = fleet.clock_ms()
+        living, states = self.upkeep.roll.call(fleet.clock_ms(), fleet.workers())
         slots: Counter[str] = Counter()
-        alive = dead = 0
-        for heartbeat in fleet.workers():
-            if now - heartbeat.at_ms > self.settings.worker_stale_seconds * 1000:
-                dead += 1
-                fleet.leave(heartbeat.worker.name)
-                log.warning("worker %s was silent for %.1f s", heartbeat.worker.name, (now - heartbeat.at_ms) / 1000)
-                continue
-            alive += 1
+        for heartbeat in living:
             slots.update(dict.fromkeys(heartbeat.worker.queues, heartbeat.worker.slots))
         self._publish({**slots, "*": 1})
         self.allot(slots.get(LLM_QUEUE, 0))
         handed = self.reassign(slots)
-        return f"{alive} workers, {dead} dead, slots {json.dumps(dict(slots))}; {handed}"
+        return f"{len(living)} workers, {states['late']} late, {states['dead']} dead, slots {json.dumps(dict(slots))}; {handed}"

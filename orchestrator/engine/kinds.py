@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from orchestrator.domain.dag import POSITIONAL, NodeKind
-from orchestrator.domain.errors import ChordalError, InvalidGoal, NodeFailed, NodeTimeout, UnknownFunction
+from orchestrator.domain.errors import (
+    ChordalError,
+    IllegalTransition,
+    InvalidGoal,
+    NodeFailed,
+    NodeTimeout,
+    UnknownFunction,
+)
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.refs import references, resolve
 from orchestrator.domain.states import GOAL_TERMINAL, GoalState
@@ -72,6 +79,8 @@ class Kinds:
     """The calls of models; asked for when a node needs one."""
     agents: Callable[[], AgentNodes]
     """Agents and tools; asked for when a node needs them."""
+    pause: Callable[[str, str], str] = field(kw_only=True)
+    """Pauses a goal for a reason: for a sub-goal whose parent is paused."""
 
     def upstream(self, lease: Lease) -> Upstream:
         """What a node can read."""
@@ -176,6 +185,7 @@ def _goal(self: Kinds, claimed: Claimed, spec: Mapping[str, Any], upstream: Upst
         return _start_child(self, lease, spec, upstream, child, parent)
     if state == GoalState.FAILED and lease.attempt > 1 and not claimed.resume:
         self.retry(child)  # this is a retry of the node: what failed below it runs again
+        _pause_with_parent(self, lease.goal, child)
     elif _ended(state):
         return _child_ended(self, child, GoalState(state))
     return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
@@ -193,7 +203,17 @@ def _start_child(
     # The parent's cancellation may have looked for children before this one was there, and may be complete by now.
     if self.store.goals.field(lease.goal, "cancelling") or _ended(self.store.goals.field(lease.goal, "state")):
         self.cancel(child, f"its parent {lease.goal} was cancelled")
+    _pause_with_parent(self, lease.goal, child)
     return Parked(f"child:{child}", "ready", CHILD_CHECK_SECONDS, resume="child")
+
+
+def _pause_with_parent(self: Kinds, goal: str, child: str) -> None:
+    """The parent's pause may have looked for sub-goals before this one could run."""
+    if self.store.goals.field(goal, "state") == GoalState.PAUSED:
+        try:
+            self.pause(child, f"its parent {goal} is paused")
+        except IllegalTransition:
+            return  # it has ended already
 
 
 def _child_ended(self: Kinds, child: str, state: GoalState) -> End:

@@ -9,11 +9,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.domain import graph
+from orchestrator.domain.command import Order
 from orchestrator.domain.condition import Condition
 from orchestrator.domain.dag import Edge, Goal, Name, Node, NodeKind
-from orchestrator.domain.errors import Fault, GoalNotFound, IllegalTransition, InvalidGoal
+from orchestrator.domain.errors import Fault, IllegalTransition, InvalidGoal
 from orchestrator.domain.validate import OF_TURN, read_goal
 from orchestrator.engine import encode
+from orchestrator.engine.came import heeded
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.payload import Payloads
 from orchestrator.store.records import NodeRow
@@ -49,31 +51,39 @@ class Patcher:
         self._sender = sender
         self._slots = slots
 
-    def apply(self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "") -> int:
+    def apply(
+        self, goal: str, patch: Mapping[str, Any] | Patch, reason: str = "", *, order: Order | None = None,
+        dropping: str = "", as_failed: bool = False,
+    ) -> int:  # fmt: skip
         """Change the plan; returns its new version.
 
-        All or nothing: a patch with a fault (a cycle, a dangling edge, a node that runs already) changes nothing. Raises
-        InvalidGoal with every fault, GoalNotFound, IllegalTransition.
+        All or nothing: a patch with a fault (a cycle, a dangling edge, a node that runs already) changes nothing. The command
+        `order` is for the node `dropping`, where it has one; `as_failed`: what is dropped counts as failed. Raises
+        InvalidGoal with every fault, GoalNotFound, IllegalTransition, Repeated, Expired.
         """
         wanted = _read(patch)
+        said: dict[str, Any] = {"reason": reason or wanted.reason, "receiver": dropping}
+        if as_failed:
+            said["as"] = dict.fromkeys(wanted.drop_nodes, "f")
         detail = ""
         for _ in range(TRIES):
             record = self._store.goals.record(goal)
             version = int(record.get("version", 1))
             try:
-                body, rows = self._plan(goal, wanted, reason or wanted.reason)
+                body, rows = self._plan(goal, wanted, said)
             except InvalidGoal:
                 if int(self._store.goals.field(goal, "version") or 1) == version:
                     raise
                 continue  # what was read is of two plans: another patch came between
             self._store.goals.expect(goal, 1000)
-            outcome, detail, invitations = self._store.goals.patch(goal, version, body, rows, slots=self._slots.json())
+            outcome, detail, invitations = self._store.goals.patch(
+                goal, version, body, rows, slots=self._slots.json(), order=order
+            )
+            heeded(goal, outcome)
             if outcome == "patched":
                 self._sender.invite(invitations)
                 self._cancel_children(goal, json.loads(body)["drop"])
                 return int(detail)
-            if outcome == "gone":
-                raise GoalNotFound(f"there is no goal {goal!r}")
             if outcome == "busy":
                 _, invitations = self._store.nodes.settle(goal, slots=self._slots.json())
                 self._sender.invite(invitations)
@@ -99,7 +109,7 @@ class Patcher:
             )
             raise InvalidGoal([Fault(place, f"the node is {state}; only nodes that have not started can be changed")])
 
-    def _plan(self, goal: str, patch: Patch, reason: str) -> tuple[str, list[NodeRow]]:
+    def _plan(self, goal: str, patch: Patch, said: Mapping[str, Any]) -> tuple[str, list[NodeRow]]:
         """The script's arguments for a patch of the plan as it stands now. Raises InvalidGoal."""
         goals = self._store.goals
         written = goals.part(goal, "edges")  # before the nodes: of those there are only ever more
@@ -119,12 +129,13 @@ class Patcher:
         kept |= {(edge.source, edge.target): edge for edge in patch.add_edges}
         alive = {name: spec for name, spec in specs.items() if name not in dropped}
         added = {node.id: node for node in patch.add_nodes}
-        _validate(alive, added, list(kept.values()))
+        if alive or added:  # the last node of a plan may go, too
+            _validate(alive, added, list(kept.values()))
         changed = {target for _, target in cut} | {edge.target for edge in patch.add_edges} | set(added)
         # Dependants of a dropped node keep that edge in the store: its end (dropped) settles it like any other.
         sources = {source for source, _ in cut} | {edge.source for edge in patch.add_edges}
         body = {
-            "reason": reason,
+            **said,
             "drop": sorted(dropped | _items(dropped, written, states)),
             "edges": {
                 source: self._out(source, written.get(source, ""), edges, cut, patch)

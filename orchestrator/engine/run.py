@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from orchestrator.domain.errors import NodeTimeout
 from orchestrator.engine.commits import Committer
+from orchestrator.engine.context import running
 from orchestrator.engine.dispatch import Slots
 from orchestrator.engine.ends import Done, Durations, Failed, HandBack, failed_by
 from orchestrator.engine.jobs import Job, Pack
@@ -54,6 +55,8 @@ class Runner:
     committer: Committer
     durations: Durations = field(default_factory=Durations)
     stopping: bool = False
+    draining: Callable[[], bool] = bool
+    """Whether this worker is to take no new node; what runs finishes."""
 
     def answer(self, goal: str, queue: str, hint: str = "", sent_ms: int | None = None) -> int:
         """Work for an invitation until the slice is over or nothing is left; returns how many nodes were claimed."""
@@ -78,10 +81,19 @@ class Runner:
                 step = self._work(goal, queue, step.claims, end)
                 continue
             pause = next(linger, None)
-            if pause is None or step.status != "RUNNING" or time.monotonic() + pause >= end or not ran:
+            if (
+                pause is None
+                or self._leaving()
+                or step.status != "RUNNING"
+                or time.monotonic() + pause >= end
+                or not ran
+            ):
                 return ran
             time.sleep(pause)
             step = self._claim(goal, queue, 1)
+
+    def _leaving(self) -> bool:
+        return self.stopping or self.draining()
 
     def _claim(self, goal: str, queue: str, most: int, hint: str = "", sent_ms: int | None = None) -> Step:
         return self.store.nodes.claim(
@@ -113,14 +125,14 @@ class Runner:
                 if job.end is None:  # an error of ours cut the pack short: let the leases run out
                     self.keeper.drop(job.held)
         done = _to_commit(pack)
-        most = 0 if self.stopping or time.monotonic() >= end else self._pack_size(done)
+        most = 0 if self._leaving() or time.monotonic() >= end else self._pack_size(done)
         return self.committer.commit(goal, queue, done, most)
 
     def _run_ahead(self, pack: Pack, head: Job) -> None:
         """Run what follows a short node while that is not committed yet: short nodes too, and not for long."""
         end, before, known = time.monotonic() + SHORT_SECONDS, head, dict[str, str]()
         for follower in head.claimed.followers:
-            if not isinstance(before.end, Done) or self.stopping or time.monotonic() > end:
+            if not isinstance(before.end, Done) or self._leaving() or time.monotonic() > end:
                 return
             before.result = self.committer.result(before, before.end)
             if before.result.outcome is not Outcome.DONE:  # its output cannot be stored
@@ -191,7 +203,7 @@ class Runner:
         limit = None
         try:
             limit = self._limit(job.spec)
-            with time_limit(job.held, limit):
+            with running(job.claimed.lease), time_limit(job.held, limit):
                 job.end = self.kinds.run(job.claimed, job.spec, job.upstream)
         except NodeTimeout:
             lost = HandBack() if job.held.lost or limit is None else None

@@ -39,7 +39,8 @@ def goal_end(stored: Stored, story: Story, plan: Plan) -> Iterator[Violation]:
         yield Violation("I4", "", "", f"the goal is {state} and every node has ended")
     if (state in GOAL_ENDED) != ("ended" in stored.record):
         yield Violation("I2", "", "", f"the goal is {state} and its end is {stored.record.get('ended')}")
-    unhandled = stored.within("FAILED") - plan.handled
+    as_failed = {name for name in stored.within("DROPPED") if stored.tasks[name].dropped_as == "f"}
+    unhandled = (stored.within("FAILED") | as_failed) - plan.handled
     if state == GoalState.DONE and unhandled:
         yield Violation("I2", "", "", f"the goal is DONE and failures are unhandled: {some(unhandled)}")
     if state == GoalState.FAILED and not unhandled and not left and not stored.within("CANCELLED"):
@@ -47,10 +48,11 @@ def goal_end(stored: Stored, story: Story, plan: Plan) -> Iterator[Violation]:
 
 
 def _reopening(stored: Stored, story: Story) -> bool:
-    """A retry that has not come to its last piece: what it reopened had ended as FAILED or SKIPPED."""
+    """A retry that has not come to its last piece: what it reopened had FAILED or was SKIPPED, or an event tells of it."""
     if stored.state != GoalState.FAILED or stored.within("RUNNING", "WAITING"):
         return False
-    return all(story.node(name).state in ("FAILED", "SKIPPED", Told.UNKNOWN) for name in stored.within(*_NOT_STARTED))
+    told = [story.node(name) for name in stored.within(*_NOT_STARTED)]
+    return all(node.state in ("FAILED", "SKIPPED", Told.UNKNOWN) or node.reopened_at for node in told)
 
 
 def nodes(stored: Stored, story: Story) -> Iterator[Violation]:

@@ -9,28 +9,16 @@ from typing import Final
 
 from orchestrator.events.source import PAGE, chunks, pages
 from orchestrator.events.violation import Violation
-from orchestrator.store.keys import CATALOGUE
+from orchestrator.store.keys import FAMILIES, NAME, catalogue_pattern
 from orchestrator.store.store import Store
 
-_NAME: Final = r"[A-Za-z0-9._-]{1,64}"
-_OF_A_GOAL: Final = re.compile(rf"(dag|task):\{{({_NAME})\}}(.*)", re.DOTALL)
-_FAMILIES: Final = tuple(dict.fromkeys(f"{spec.pattern.partition(':')[0]}:" for spec in CATALOGUE))
-"""How the names of our keys begin; a broker's keys may live beside them."""
-
-
-def catalogue_pattern(prefix: str = "") -> re.Pattern[str]:
-    """What a key may be called: one of the catalogue's names."""
-    forms = []
-    for spec in CATALOGUE:
-        form = re.escape(spec.pattern).replace(re.escape("{goal}"), r"\{" + _NAME + r"\}").replace(r"\*", ".*")
-        forms.append(re.sub(r"<[a-z]+>", lambda found: ".{1,200}" if found[0] == "<key>" else _NAME, form))
-    return re.compile(f"{re.escape(prefix)}(?:{'|'.join(forms)})")
+_OF_A_GOAL: Final = re.compile(rf"(dag|task):\{{({NAME})\}}(.*)", re.DOTALL)
 
 
 def unknown_keys(store: Store, alone: bool = True) -> list[str]:
     """Keys that the catalogue does not know; with `alone` every key on the server must be ours."""
     allowed, prefix = catalogue_pattern(store.keys.prefix), store.keys.prefix
-    ours = tuple(f"{prefix}{family}" for family in _FAMILIES)
+    ours = tuple(f"{prefix}{family}" for family in FAMILIES)
     return sorted(
         key
         for key in store.client.scan_iter("*" if alone else f"{_plain(prefix)}*", count=PAGE)

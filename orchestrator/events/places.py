@@ -44,13 +44,17 @@ def leases(stored: Stored) -> Iterator[Violation]:
 
 
 def ready(stored: Stored) -> Iterator[Violation]:
-    """A READY node can be claimed from one queue, or stands in its lane behind the head."""
+    """A READY node can be claimed from one queue, or stands in its lane behind the head, or is set aside because it is held."""
     if stored.state == GoalState.CANCELLED or stored.within("CANCELLED"):
         return  # nothing is claimed any more; the sets go with the goal
     places: dict[str, list[str]] = defaultdict(list)
     for queue, names in stored.ready.items():
         for name in names:
             places[name].append(queue)
+    for name in stored.aside:
+        places[name].append("set aside")
+    if stored.aside and "held" not in stored.record:
+        yield Violation("I4", "", "", f"nobody looks after what is set aside: {some(stored.aside)}")
     heads = {line[0] for line in stored.lanes.values() if line}
     behind = {name for line in stored.lanes.values() for name in line[1:]}
     for name in sorted(stored.within("READY")):
@@ -59,7 +63,7 @@ def ready(stored: Stored) -> Iterator[Violation]:
             yield Violation("I4", name, "", f"it is READY and not in its lane {task.lane}")
         elif name in behind and where:
             yield Violation("I6", name, "", f"it can be claimed and is not the head of lane {task.lane}")
-        elif name not in behind and where != [task.queue or "default"]:
+        elif name not in behind and where not in ([task.queue or "default"], ["set aside"]):
             yield Violation("I4", name, "", f"it is READY and in the ready sets of {some(where) or 'no queue'}")
     for name in sorted(places):
         if stored.state_of(name) != "READY":
@@ -94,7 +98,7 @@ def parked(stored: Stored) -> Iterator[Violation]:
 
 def joins(stored: Stored, plan: Plan) -> Iterator[Violation]:
     """A BLOCKED node can still fire; its count is that of its parents which have not ended."""
-    if stored.cancelling or stored.ripple:
+    if stored.cancelling or stored.ripple or stored.state == GoalState.FAILED:  # a retry goes on in pieces
         return
     for name in sorted(stored.within("BLOCKED")):
         task = stored.tasks[name]

@@ -19,6 +19,7 @@ class PlanNode:
     lane: str = ""
     retries: int | None = None
     """Its own limit; None: the setting's."""
+    agent: str = ""
     parents: list[tuple[str, str]] = field(default_factory=list)
     """(source, letter) of the edges into it, items of a map left out."""
 
@@ -57,7 +58,7 @@ class Plan:
         """The plan of a document. Nodes that the run added (items of a map, patches) are not in it, and not judged by it."""
         plan = cls()
         for node in goal.nodes:
-            plan.nodes[node.id] = PlanNode(node.join, node.lane or "", node.retries)
+            plan.nodes[node.id] = PlanNode(node.join, node.lane or "", node.retries, node.agent or "")
         for edge in goal.edges:
             plan.add_edge(edge.source, edge.target, "w" if edge.when is not None else LETTERS[edge.on])
         return plan

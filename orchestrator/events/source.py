@@ -58,7 +58,7 @@ def stored_plan(store: Store, goal: str) -> Plan:
         for name, raw in page.items():
             spec = json.loads(raw) if raw != "{}" else {}
             most = spec.get("retries", retries.get(spec["agent"], _AGENT_RETRIES) if "agent" in spec else None)
-            plan.nodes[name] = PlanNode(spec.get("join", "all"), spec.get("lane") or "", most)
+            plan.nodes[name] = PlanNode(spec.get("join", "all"), spec.get("lane") or "", most, spec.get("agent") or "")
             if "_when" in spec:
                 conditions[name] = spec["_when"]
     seen: set[str] = set()

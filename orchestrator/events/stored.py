@@ -12,7 +12,7 @@ from orchestrator.events.said import read_said
 from orchestrator.events.source import chunks, pages
 from orchestrator.store.store import Store
 
-_FIELDS: Final = ("state", "need", "open", "token", "queue", "lane", "kit")
+_FIELDS: Final = ("state", "need", "open", "token", "queue", "lane", "kit", "as")
 
 
 class Task(NamedTuple):
@@ -26,6 +26,8 @@ class Task(NamedTuple):
     lane: str | None
     kit: str | None = None
     """Only of an agent's node."""
+    dropped_as: str | None = None
+    """`f` of a node that was dropped and counts as failed."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Stored:
     ready: dict[str, list[str]] = field(default_factory=dict)
     """By queue."""
     lanes: dict[str, list[str]] = field(default_factory=dict)
+    aside: list[str] = field(default_factory=list)
+    """READY nodes that claims leave alone, because they are held."""
     said: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Transcripts of agents' nodes, entry by entry."""
     ripple: int = 0
@@ -93,6 +97,7 @@ def read_state(store: Store, goal: str) -> Stored:
     lanes = {task.lane for task in stored.tasks.values() if task.lane}
     stored.ready = {queue: list(client.zrange(keys.part(goal, f"ready:{queue}"), 0, -1)) for queue in queues}
     stored.lanes = {lane: list(client.zrange(keys.part(goal, f"lane:{lane}"), 0, -1)) for lane in lanes}
+    stored.aside = list(client.zrange(keys.part(goal, "aside"), 0, -1))
     stored.said = read_said(store, goal, [name for name, task in stored.tasks.items() if task.kit])
     stored.ripple = int(client.llen(keys.part(goal, "ripple")))
     return stored

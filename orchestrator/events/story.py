@@ -34,6 +34,8 @@ _MOVES: Final = {
     EventType.NODE_WOKEN: Told.WOKEN,
     EventType.NODE_RELEASED: Told.OPEN,
     EventType.NODE_LOST: Told.OPEN,
+    EventType.NODE_STOPPED: Told.OPEN,
+    EventType.NODE_REOPENED: Told.OPEN,
 }
 _GOAL_MOVES: Final = {
     EventType.GOAL_STARTED: GoalState.RUNNING,
@@ -70,6 +72,10 @@ class NodeStory:
     """Tokens whose commit was refused."""
     turn: int | None = None
     """Of the latest turn of an agent."""
+    as_failed: bool = False
+    """It was dropped, and counts as failed."""
+    reopened_at: int = 0
+    """Number of the event that reopened it last."""
 
     @property
     def ended(self) -> bool:
@@ -150,8 +156,11 @@ class Story:
             self._claim(node, event)
         elif event.type == EventType.NODE_RETRY:
             node.failures += 1
+        elif event.type == EventType.NODE_REOPENED:
+            node.reopened_at, node.first_claim, node.failures, node.digest = self.count, 0, 0, ""
         elif state in ENDED:
             node.ended_at, node.life = self.count, self.life
+            node.as_failed = event.data.get("as") == "failed"
             node.digest = str(event.data.get("output", "")) if event.type == EventType.NODE_DONE else ""
         node.state = state
 

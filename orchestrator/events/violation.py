@@ -16,7 +16,7 @@ INVARIANTS: Final[Mapping[str, str]] = MappingProxyType(
         "I5": "leases of a node do not overlap; its tokens rise, and no token is used twice",
         "I6": "a lane runs one node at a time, in the order in which they came; a retry keeps its place",
         "I7": "live LLM permits never exceed the limits",
-        "I8": "after a cancel nothing is claimed and nothing committed; while paused nothing is claimed",
+        "I8": "after a cancel nothing is claimed and nothing committed; while paused or held nothing is claimed",
         "I9": "a command acts once on its target, a broadcast once on each receiver, none after its expiry",
         "I10": "a goal is removed whole; every key belongs to an indexed goal or to the catalogue",
         "I11": "one goal id, and one idempotency key, give one run",

@@ -38,6 +38,13 @@ class Budgets:
             if one not in used:
                 self._store.goals.use_account(goal, one)
 
+    def renew(self, goal: str) -> None:
+        """The goal's budget was changed: the accounts that it uses take it over."""
+        known, text = self._store.goals.fields(goal, FIELD, "budget")
+        used = [one for one in (known or "").split() if "/" not in one]  # the others are lines of models
+        for account in used if text is not None else ():
+            self._set(goal, account, [one for one in used if one != account], json.loads(text or "{}"))
+
     def _set(self, goal: str, account: str, others: list[str], budget: dict[str, Any]) -> None:
         spent = [self._limiter.spent(one, goal) for one in others]
         left = {

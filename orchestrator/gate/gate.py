@@ -19,6 +19,7 @@ from typing import Final
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition
 from orchestrator.domain.states import GoalState
 from orchestrator.engine.commits import Committer
+from orchestrator.engine.context import running
 from orchestrator.engine.ends import End, HandBack, failed_by
 from orchestrator.engine.jobs import Job
 from orchestrator.gate.asked import Asked
@@ -110,6 +111,7 @@ class Gate:
         outcome, lease, length, resume = self._store.nodes.begin_parked(
             place.goal, place.node, place.attempt, "llm",
             worker=committer.worker, nonce=secrets.token_hex(6), lease_ms=committer.lease_ms,
+            slots=committer.slots.json(),
         )  # fmt: skip
         if lease is None:
             return outcome
@@ -210,7 +212,8 @@ class Gate:
 
     def _guarded(self, job: Job, act: Callable[[], End]) -> End:
         try:
-            return act()
+            with running(job.claimed.lease):
+                return act()
         except OverBudget as error:
             return self._over_budget(job, error)
         except LlmCancelled:

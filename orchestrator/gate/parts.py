@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 10.0
 """How often slots are told that have not changed: an account may have been emptied meanwhile."""
+UNTENDED_SECONDS: Final = 3.0
+"""An account whose next tick is overdue by this much is tended by nobody."""
 WITHOUT_SECONDS: Final = 60.0
 """How often a process without profiles looks for some."""
 
@@ -152,6 +154,10 @@ class ModelParts:
         """A goal was cancelled: its calls leave the lines."""
         self._bystander.withdraw(goal)
 
+    def renew_budget(self, goal: str) -> None:
+        """The budget of a goal was changed."""
+        self._bystander.renew(goal)
+
     def forget(self, goal: str) -> None:
         """A goal is about to be removed: accounts keep nothing of it."""
         if self.store.goals.field(goal, "llm"):
@@ -165,19 +171,34 @@ class ModelParts:
 
         return Budgets(self.store, Limiter(self.store, {}), ())
 
-    def allot(self, slots: int) -> None:
-        """Divide the slots of the live llm workers among the accounts, by what is wanted of each."""
-        from orchestrator.llm.failures import InvalidProfiles
+    def tend(self) -> str:
+        """Tick the lines of accounts that no process tends: permits of the dead run out, and the line moves on."""
+        if (limiter := self._limiter_or_none()) is None:
+            return "no models here"
         from orchestrator.llm.lines import all_lines
 
+        untended = limiter.tend(all_lines(self.profiles), UNTENDED_SECONDS)
+        return f"{len(untended)} accounts untended" + "".join(f", {account}" for account in untended[:5])
+
+    def _limiter_or_none(self) -> Limiter | None:
+        """The limiter; None while there are no profiles here, which is asked again once a minute."""
+        from orchestrator.llm.failures import InvalidProfiles
+
         if time.monotonic() < self._without:
-            return
+            return None
         try:
-            limiter = self.limiter
+            return self.limiter
         except InvalidProfiles as error:
             self._without = time.monotonic() + WITHOUT_SECONDS
             level = logging.INFO if self.settings.llm_file is None else logging.WARNING
             log.log(level, "the slots of llm workers are not divided here: %s", error)
+            return None
+
+    def allot(self, slots: int) -> None:
+        """Divide the slots of the live llm workers among the accounts, by what is wanted of each."""
+        from orchestrator.llm.lines import all_lines
+
+        if (limiter := self._limiter_or_none()) is None:
             return
         wanted = {account: limiter.gated(account) for account in all_lines(self.profiles)}
         given, (before, at) = share(slots, wanted), self._allotted

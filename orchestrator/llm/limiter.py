@@ -11,7 +11,7 @@ import re
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from orchestrator.llm.errors import (
@@ -225,6 +225,12 @@ class Limiter:
         for unit, most in (("tokens", tokens), ("usd", micro_usd)):
             self._adjust(account, "budget", "" if most is None else str(most), f"{purse}:{unit}")
 
+    def change_budget(self, account: str, owner: str, tokens: int | None, micro_usd: int | None) -> None:
+        """What an owner may spend on this account from now on; None: that unit stays as it is."""
+        for unit, most in (("tokens", tokens), ("usd", micro_usd)):
+            if most is not None:
+                self._adjust(account, "budget", str(most), f"owner:{owner}:{unit}")
+
     def forget(self, account: str, *, owner: str = "", goal: str = "") -> None:
         """Drop the budget of an owner or goal and what it has spent."""
         self._adjust(account, "forget", f"goal:{goal}" if goal else f"owner:{owner}")
@@ -242,6 +248,14 @@ class Limiter:
 
     def _adjust(self, account: str, what: str, value: str, detail: str = "") -> None:
         self._store.llm.adjust(account, self._outside(account), what, value, detail)
+
+    def tend(self, accounts: Sequence[str], late_seconds: float) -> list[str]:
+        """Tick where nobody does: whoever should have is late by so much, and so it is dead. Returns where."""
+        now_ms = self._store.fleet.clock_ms()
+        untended = self._store.llm.untended(accounts, now_ms - round(late_seconds * 1000))
+        for account in untended:
+            self._store.llm.tick(account, self._outside(account))
+        return untended
 
     def _outside(self, account: str) -> Caller:
         _check(account)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orchestrator.domain.command import Order
 from orchestrator.store.keys import Keys
+from orchestrator.store.moment import moment
 from orchestrator.store.records import Invitation, invitations
 from orchestrator.store.scripts import Scripts
 
@@ -60,26 +62,36 @@ class AgentStore:
         found = self._client.hgetall(self._keys.part(goal, "agents"))
         return {name: text for name, text in found.items() if not name.startswith(KIT)}
 
-    def put_cards(self, goal: str, cards: Mapping[str, str], event: str = "", now_ms: int | None = None) -> str:
+    def put_cards(
+        self,
+        goal: str,
+        cards: Mapping[str, str],
+        event: str = "",
+        order: Order | None = None,
+        now_ms: int | None = None,
+    ) -> str:
         """Store agents of a goal, by name; with an `event`'s data the goal's history says so.
 
-        Returns `stored`, `gone`, or the state of a goal that has ended.
+        Returns `stored`, `gone`, the state of a goal that has ended, or as `order.lua` says.
         """
         if not cards:
             return "stored"
-        args = ["" if now_ms is None else now_ms, event, *(part for pair in cards.items() for part in pair)]
+        args = [moment(now_ms, order), event, *(part for pair in cards.items() for part in pair)]
         return str(self._scripts.run("cards", self._keys.pair(goal), args))
 
-    def steer(self, goal: str, node: str, messages: Sequence[tuple[str, str]], now_ms: int | None = None) -> str:
+    def steer(
+        self, goal: str, node: str, messages: Sequence[tuple[str, str]], order: Order | None = None,
+        now_ms: int | None = None,
+    ) -> str:  # fmt: skip
         """Messages (id, JSON) for an agent's node; what became of them, as `steer.lua` says."""
-        args = ["" if now_ms is None else now_ms, node, MOST_STEERING, *(part for pair in messages for part in pair)]
+        args = [moment(now_ms, order), node, MOST_STEERING, *(part for pair in messages for part in pair)]
         return str(self._scripts.run("steer", self._keys.pair(goal), args))
 
     def complete(
         self, goal: str, node: str, secret: str, outcome: str, body: str, *, slots: str, now_ms: int | None = None
     ) -> tuple[str, list[Invitation]]:
         """Give a deferred tool call its result: what became of it, as `complete.lua` says, and invitations."""
-        args = ("" if now_ms is None else now_ms, node, secret, outcome, body, slots, self._dispatch_ms)
+        args = (moment(now_ms), node, secret, outcome, body, slots, self._dispatch_ms)
         verdict, out = self._scripts.run("complete", self._keys.pair(goal), args)
         return str(verdict), invitations(goal, out)
 

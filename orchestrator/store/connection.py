@@ -12,7 +12,7 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from orchestrator.domain.errors import ChordalError, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisFull, RedisNotReachable
 
 SOCKET_TIMEOUT_SECONDS: Final = 5.0
 RETRIES: Final = 4
@@ -21,6 +21,8 @@ MOST_CONNECTIONS: Final = 64
 
 ConnectionFailed: Final = (redis.ConnectionError, redis.TimeoutError)
 """What a call raises when Redis is away. Scripts may be sent again: each is idempotent or recognises a repetition."""
+MemoryFull: Final = redis.exceptions.OutOfMemoryError
+"""What a write raises when Redis has no memory left. A script raises it before its first write."""
 LockLost: Final = redis.exceptions.LockError
 """What redbeat's lock raises when another beat has it, or when it ran out while this one stood still."""
 
@@ -119,4 +121,12 @@ def unreachable(url: str, error: Exception | str) -> RedisNotReachable:
     return RedisNotReachable(
         f"no Redis answers at {hide_password(url)} ({error}). Start one with `chordal up`, or "
         "`redis-server --appendonly yes`, and name it in CHORDAL_REDIS_URL"
+    )
+
+
+def full(url: str) -> RedisFull:
+    """The error that says that Redis has no memory left, and what to do."""
+    return RedisFull(
+        f"Redis at {hide_password(url)} has no memory left; nothing was done. Raise its maxmemory, or shorten the TTLs "
+        "(`chordal doctor` shows how much it uses)"
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final
 
+from orchestrator.domain.command import Order
 from orchestrator.domain.errors import ChordalError, GoalExists, GoalNotFound
 from orchestrator.store.keys import Keys
+from orchestrator.store.moment import moment
 from orchestrator.store.records import Invitation, NodeRow, invitations
 from orchestrator.store.scripts import Scripts
 from orchestrator.store.streams import read_stream, read_streams
@@ -57,7 +60,7 @@ class GoalStore:
         Storing the same goal (same digest) again changes nothing, and submissions of it at the same time help each other.
         Raises GoalExists for other content under the same id and SubmissionLost if the pieces were removed meanwhile.
         """
-        time = _time(now_ms)
+        time = moment(now_ms)
         pair = self._keys.pair(goal)
         fields = [item for field in record.items() for item in field]
         opened = self._scripts.run("submit_open", pair, (time, digest, UNSEALED_MS, *fields))
@@ -122,24 +125,31 @@ class GoalStore:
         `anew` gives it a new place there: a removal of an earlier goal of this name, late, must not take it out.
         """
         now = self.clock_ms() if now_ms is None else now_ms
+        index = (self._keys.index, *(() if anew else ("NX",)), now, goal)
+        due = (self._keys.due, "LT", now + in_ms, goal)
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.zadd(self._keys.index, {goal: now}, nx=not anew)
-            pipe.zadd(self._keys.due, {goal: now + in_ms}, lt=True)
-            pipe.execute()
+            pipe.execute_command("ZADD", *index)
+            pipe.execute_command("ZADD", *due)
+            refused = [reply for reply in pipe.execute(raise_on_error=False) if isinstance(reply, Exception)]
+        if refused:  # Redis is full, most likely; else this raises again
+            self._scripts.put("ZADD", *index)
+            self._scripts.put("ZADD", *due)
 
-    def due(self, until_ms: int, most: int) -> list[str]:
-        """Goals that must be looked at by then, longest due first."""
-        return list(self._client.zrange(self._keys.due, "-inf", until_ms, byscore=True, offset=0, num=most))
+    def due(self, until_ms: int, most: int, start: int = 0) -> list[str]:
+        """Goals that must be looked at by then, longest due first, without the first so many."""
+        return list(self._client.zrange(self._keys.due, "-inf", until_ms, byscore=True, offset=start, num=most))
 
     def postpone(self, times: Mapping[str, int]) -> None:
         """Set when each goal is looked at next (ms)."""
         if times:
-            self._client.zadd(self._keys.due, dict(times), xx=True)
+            flat = [part for goal, at in times.items() for part in (at, goal)]
+            self._scripts.put("ZADD", self._keys.due, "XX", *flat)
 
     def hasten(self, goals: Sequence[str]) -> None:
         """Have goals looked at now; one that the index had lost is in it again."""
         if goals:
-            self._client.zadd(self._keys.due, dict.fromkeys(goals, self.clock_ms()), lt=True)
+            now = self.clock_ms()
+            self._scripts.put("ZADD", self._keys.due, "LT", *(part for goal in goals for part in (now, goal)))
 
     def open_goals(self, cursor: int, most: int) -> tuple[int, list[str]]:
         """A page of the index: (next cursor, goals); the cursor is 0 at the end."""
@@ -150,50 +160,61 @@ class GoalStore:
 
     def pause(self, goal: str, reason: str, *, slots: str, now_ms: int | None = None) -> str:
         """No further claim: 'paused', 'unchanged', 'gone' or the state that forbids it."""
-        args = (_time(now_ms), "pause", reason, slots, self._dispatch_ms)
+        args = (moment(now_ms), "pause", reason, slots, self._dispatch_ms, 0)
         return str(self._scripts.run("pause", self._keys.pair(goal), args)[0])
 
     def resume(self, goal: str, reason: str, *, slots: str, now_ms: int | None = None) -> tuple[str, list[Invitation]]:
         """Claims again: ('resumed', 'unchanged', 'gone' or the state that forbids it, invitations)."""
-        args = (_time(now_ms), "resume", reason, slots, self._dispatch_ms)
-        outcome, out = self._scripts.run("pause", self._keys.pair(goal), args)
+        args = (moment(now_ms), "resume", reason, slots, self._dispatch_ms, 0)
+        outcome, out, *_ = self._scripts.run("pause", self._keys.pair(goal), args)
         return outcome, invitations(goal, out)
 
-    def cancel(self, goal: str, reason: str, *, begin: bool = True, now_ms: int | None = None) -> str:
-        """One slice of a cancellation: 'more', 'cancelled', 'ended', 'idle' or 'gone'."""
-        args = (_time(now_ms), reason, PIECE, "1" if begin else "0")
+    def cancel(
+        self, goal: str, reason: str, *, begin: bool = True, order: Order | None = None, now_ms: int | None = None
+    ) -> str:
+        """One slice of a cancellation: 'more', 'cancelled', 'ended', 'idle' or 'gone', or as `order.lua` says."""
+        args = (moment(now_ms, order), reason, PIECE, "1" if begin else "0")
         return str(self._scripts.run("cancel", self._keys.pair(goal), args))
 
     def retry(
         self, goal: str, nodes: Sequence[tuple[str, str, int, int, int | str]], *, seal: bool, slots: str,
+        scores: Mapping[str, int] = MappingProxyType({}), receiver: str = "", order: Order | None = None,
         now_ms: int | None = None,
     ) -> tuple[str, list[Invitation]]:  # fmt: skip
-        """Reopen nodes, each (id, state it is in, edges that must fire, edges open, items left or '')."""
-        flat = [value for node in nodes for value in node]
-        args = (_time(now_ms), "1" if seal else "0", slots, self._dispatch_ms, *flat)
+        """Reopen nodes, each (id, state it is in, edges that must fire, edges open, items left or '').
+
+        `scores` are those of nodes that are DONE; `receiver` is the node that a command named.
+        """
+        flat = [value for node in nodes for value in (*node, scores.get(node[0], ""))]
+        args = (moment(now_ms, order), "1" if seal else "0", slots, self._dispatch_ms, receiver, *flat)
         outcome, out = self._scripts.run("retry", self._keys.pair(goal), args)
         return outcome, invitations(goal, out)
 
     def patch(
-        self, goal: str, version: int, patch: str, rows: Sequence[NodeRow], *, slots: str, now_ms: int | None = None
-    ) -> tuple[str, str, list[Invitation]]:
+        self, goal: str, version: int, patch: str, rows: Sequence[NodeRow], *, slots: str, order: Order | None = None,
+        now_ms: int | None = None,
+    ) -> tuple[str, str, list[Invitation]]:  # fmt: skip
         """Change the plan: (outcome, detail, invitations), as `patch.lua` says."""
         flat = [value for row in rows for value in row.args()]
-        args = (_time(now_ms), version, slots, self._dispatch_ms, patch, *flat)
+        args = (moment(now_ms, order), version, slots, self._dispatch_ms, patch, *flat)
         outcome, detail, out = self._scripts.run("patch", self._keys.pair(goal), args)
         return outcome, str(detail), invitations(goal, out)
+
+    def hide(self, goal: str, ended: str, now_ms: int | None = None) -> str:
+        """Begin to take a goal away that ended at that time (as its record says): 'more', 'open' or 'gone', as `remove`."""
+        return str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), 0, ended)))
 
     def remove(self, goal: str, *, most_slices: int = 10, now_ms: int | None = None) -> str:
         """Take an ended or half-built goal away: 'removed', 'more' (call again), 'open' or 'gone'."""
         outcome = "more"
         entered = self._client.zscore(self._keys.index, goal)
         for _ in range(most_slices):
-            outcome = str(self._scripts.run("remove", self._keys.pair(goal), (_time(now_ms), PIECE)))
+            outcome = str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), PIECE, "")))
             if outcome != "more":
                 break
         if outcome in ("removed", "gone"):
             if entered is not None:
-                self._scripts.run("forget", (self._keys.index,), (_time(now_ms), goal, int(entered)))
+                self._scripts.run("forget", (self._keys.index,), (moment(now_ms), goal, int(entered)))
             with self._client.pipeline(transaction=False) as pipe:
                 pipe.zrem(self._keys.due, goal)
                 pipe.exists(self._keys.goal(goal))
@@ -240,6 +261,12 @@ class GoalStore:
         found = self._client.hmget(self._keys.part(goal, "dead"), list(nodes)) if nodes else []
         return {node: text for node, text in zip(nodes, found, strict=True) if text}
 
+    def acknowledge(
+        self, goal: str, nodes: Sequence[str], by: str, reason: str, now_ms: int | None = None
+    ) -> list[str]:
+        """Note that somebody has seen dead letters: an outcome each, as `acknowledge.lua` says."""
+        return list(self._scripts.run("acknowledge", self._keys.pair(goal), (moment(now_ms), by, reason, *nodes)))
+
     def failures(self, goal: str, node: str) -> int:
         """How many attempts of a node failed."""
         return int(self._client.hget(self._keys.task(goal, node), "failures") or 0)
@@ -250,7 +277,7 @@ class GoalStore:
 
     def use_account(self, goal: str, account: str, now_ms: int | None = None) -> str:
         """Note that the goal has calls on an account of models: 'noted', 'known' or 'gone'."""
-        return str(self._scripts.run("use", self._keys.pair(goal), (_time(now_ms), account)))
+        return str(self._scripts.run("use", self._keys.pair(goal), (moment(now_ms), account)))
 
     def forget_field(self, goal: str, name: str) -> None:
         """Take one field out of the goal's record."""
@@ -283,7 +310,3 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _time(now_ms: int | None) -> int | str:
-    return "" if now_ms is None else now_ms

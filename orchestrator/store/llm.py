@@ -117,6 +117,14 @@ class LlmStore:
         tokens, usd = self._client.hmget(key, f"{purse}:tokens", f"{purse}:usd")
         return int(tokens or 0), int(usd or 0)
 
+    def untended(self, accounts: Sequence[str], before_ms: int) -> list[str]:
+        """Those of the accounts at which somebody should have ticked before that time, and did not."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for account in accounts:
+                pipe.hget(self._keys.llm(account), "alarm")
+            alarms = pipe.execute() if accounts else []
+        return [one for one, alarm in zip(accounts, alarms, strict=True) if 0 < float(alarm or 0) < before_ms]
+
     def accounts(self) -> list[str]:
         """Every account that was ever used, found by a scan."""
         start, end = self._keys.llm("\0").split("\0")

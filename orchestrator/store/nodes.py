@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestrator.domain.command import Order
 from orchestrator.domain.lease import Lease
 from orchestrator.store.keys import Keys
+from orchestrator.store.moment import moment
 from orchestrator.store.records import (
     Claimed,
     Follower,
@@ -17,6 +19,7 @@ from orchestrator.store.records import (
     Reassigned,
     Result,
     Step,
+    Tally,
     Verdict,
     invitations,
 )
@@ -42,7 +45,7 @@ class NodeStore:
     ) -> Step:  # fmt: skip
         """Take up to `most` ready nodes of a queue."""
         sent = "" if sent_ms is None else sent_ms
-        args = (_time(now_ms), worker, nonce, lease_ms, queue, most, hint, sent, slots, self._dispatch_ms)
+        args = (moment(now_ms), worker, nonce, lease_ms, queue, most, hint, sent, slots, self._dispatch_ms)
         status, claims, out = self._scripts.run("claim", self._keys.pair(goal), args)
         return Step(status, (), _claims(goal, nonce, claims), invitations(goal, out), False)
 
@@ -56,7 +59,7 @@ class NodeStore:
         that of the node they follow, with the `version` of the plan that came with it.
         """
         args: list[Any] = [
-            _time(now_ms), worker, nonce, lease_ms, queue, most, slots, self._dispatch_ms, look_ahead, version,
+            moment(now_ms), worker, nonce, lease_ms, queue, most, slots, self._dispatch_ms, look_ahead, version,
             len(results),
         ]  # fmt: skip
         for result in results:
@@ -70,31 +73,32 @@ class NodeStore:
         return Step(status, judged, _claims(goal, nonce, claims), invitations(goal, out), bool(more))
 
     def begin(
-        self, goal: str, node: str, attempt: int, *, worker: str, nonce: str, lease_ms: int, now_ms: int | None = None
-    ) -> tuple[str, Lease | None, int]:
+        self, goal: str, node: str, attempt: int, *, worker: str, nonce: str, lease_ms: int, slots: str = "{}",
+        now_ms: int | None = None,
+    ) -> tuple[str, Lease | None, int]:  # fmt: skip
         """Claim a node that is parked with its Celery message: (outcome, lease if claimed, lease ms)."""
         outcome, lease, length, _ = self.begin_parked(
-            goal, node, attempt, "task", worker=worker, nonce=nonce, lease_ms=lease_ms, now_ms=now_ms
+            goal, node, attempt, "task", worker=worker, nonce=nonce, lease_ms=lease_ms, slots=slots, now_ms=now_ms
         )
         return outcome, lease, length
 
     def begin_parked(
         self, goal: str, node: str, attempt: int, parked_with: str, *, worker: str, nonce: str, lease_ms: int,
-        now_ms: int | None = None,
+        slots: str = "{}", now_ms: int | None = None,
     ) -> tuple[str, Lease | None, int, str]:  # fmt: skip
         """Claim a node that is parked with a `task` or an `llm` message: `begin`, and what the node resumes from."""
-        args = (_time(now_ms), worker, nonce, lease_ms, node, attempt, parked_with)
+        args = (moment(now_ms), worker, nonce, lease_ms, node, attempt, parked_with, slots)
         outcome, *rest = self._scripts.run("begin", self._keys.pair(goal), args)
         if outcome != "claimed":
             return outcome, None, 0, ""
-        return outcome, Lease(goal, node, int(rest[0]), nonce, attempt), int(rest[1]), str(rest[2])
+        return outcome, Lease(goal, node, int(rest[0]), nonce, attempt, _created(rest[3:])), int(rest[1]), str(rest[2])
 
     def renew(self, leases: Mapping[str, Iterable[tuple[Lease, int]]], now_ms: int | None = None) -> list[Lease]:
         """Prolong leases, given by goal with their length in ms; returns those that are lost."""
         held = {goal: list(group) for goal, group in leases.items()}
         calls = []
         for goal, group in held.items():
-            args: list[Any] = [_time(now_ms)]
+            args: list[Any] = [moment(now_ms)]
             for lease, length in group:
                 args += (lease.node, lease.token, lease.nonce, length)
             calls.append(("renew", self._keys.pair(goal), args))
@@ -108,7 +112,7 @@ class NodeStore:
         self, lease: Lease, rows: Sequence[NodeRow], total: int, *, slots: str, now_ms: int | None = None
     ) -> tuple[str, list[Invitation]]:
         """Add a piece of a map's items: ('stored' or 'fenced', invitations)."""
-        args: list[Any] = [_time(now_ms), lease.node, lease.token, lease.nonce, total, slots, self._dispatch_ms]
+        args: list[Any] = [moment(now_ms), lease.node, lease.token, lease.nonce, total, slots, self._dispatch_ms]
         for row in rows:
             args += row.args()
         outcome, out = self._scripts.run("expand", self._keys.pair(lease.goal), args)
@@ -116,15 +120,15 @@ class NodeStore:
 
     def settle(self, goal: str, *, slots: str, now_ms: int | None = None) -> tuple[bool, list[Invitation]]:
         """Resolve edges that a script left over: (whether more is left, invitations)."""
-        more, out = self._scripts.run("settle", self._keys.pair(goal), (_time(now_ms), slots, self._dispatch_ms))
+        more, out = self._scripts.run("settle", self._keys.pair(goal), (moment(now_ms), slots, self._dispatch_ms))
         return bool(more), invitations(goal, out)
 
     def wake(
         self, goal: str, node: str, cause: str, outcome: str, body: str, *, slots: str, keep: bool = False,
-        now_ms: int | None = None,
+        order: Order | None = None, now_ms: int | None = None,
     ) -> tuple[str, list[Invitation]]:  # fmt: skip
         """Let parked nodes go on; `node` may be empty, for all that wait for the cause."""
-        args = (_time(now_ms), node, cause, outcome, body, slots, self._dispatch_ms, "1" if keep else "0")
+        args = (moment(now_ms, order), node, cause, outcome, body, slots, self._dispatch_ms, "1" if keep else "0")
         verdict, out = self._scripts.run("wake", self._keys.pair(goal), args)
         return verdict, invitations(goal, out)
 
@@ -137,15 +141,15 @@ class NodeStore:
         With `spare_leases` expired leases are left alone for now: their holders may just not have reached Redis.
         """
         spare = "1" if spare_leases else "0"
-        args = (_time(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms, spare)
-        due, out, lost, advice = self._scripts.run("reap", self._keys.pair(goal), args)
-        return Reaped(int(due), invitations(goal, out), lost, advice)
+        args = (moment(now_ms), most, lost_limit, slots, self._dispatch_ms, *ttl_ms, spare)
+        due, out, lost, advice, *tally = self._scripts.run("reap", self._keys.pair(goal), args)
+        return Reaped(int(due), invitations(goal, out), lost, advice, Tally.of(*tally) if tally else None)
 
     def reassign(
         self, goal: str, moves: Sequence[Reassigned], *, slots: str, now_ms: int | None = None
     ) -> tuple[list[str], list[Invitation]]:
         """Hand nodes that nobody has begun to other agents: an outcome each, as `reassign.lua` says, and invitations."""
-        args: list[Any] = [_time(now_ms), slots, self._dispatch_ms]
+        args: list[Any] = [moment(now_ms), slots, self._dispatch_ms]
         for move in moves:
             args += (move.node, move.queue, move.to, move.spec, move.data)
         outcomes, out = self._scripts.run("reassign", self._keys.pair(goal), args)
@@ -197,22 +201,24 @@ class NodeStore:
         return int(token), nonce, worker
 
 
-def _time(now_ms: int | None) -> int | str:
-    return "" if now_ms is None else now_ms
-
-
 def _claims(goal: str, nonce: str, raw: Sequence[Sequence[Any]]) -> list[Claimed]:
     return [
         Claimed(
-            Lease(goal, node, int(token), nonce, int(attempt)), int(lease_ms), int(failures), spec or "{}", resume,
-            _followers(goal, nonce, int(token), line) if line else (), version,
+            Lease(goal, node, int(token), nonce, int(attempt), _created(more)), int(lease_ms), int(failures), spec or "{}",
+            resume, _followers(goal, nonce, int(token), line, _created(more)) if line else (), version,
         )
-        for node, token, attempt, lease_ms, failures, spec, resume, line, version in raw
+        for node, token, attempt, lease_ms, failures, spec, resume, line, version, *more in raw
     ]  # fmt: skip
 
 
-def _followers(goal: str, nonce: str, token: int, raw: Sequence[Sequence[Any]]) -> list[Follower]:
+def _created(more: Sequence[Any]) -> str:
+    return str(more[0]) if more else ""
+
+
+def _followers(goal: str, nonce: str, token: int, raw: Sequence[Sequence[Any]], created: str) -> list[Follower]:
     return [
-        Follower(Lease(goal, node, token + index, nonce, 1), spec or "{}", json.loads(parents) if parents else ())
+        Follower(
+            Lease(goal, node, token + index, nonce, 1, created), spec or "{}", json.loads(parents) if parents else ()
+        )
         for index, (node, spec, parents) in enumerate(raw, start=1)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from orchestrator.domain.lease import Lease
 
@@ -148,6 +148,40 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What happened to a goal since beat looked last, and how it is now."""
+
+    first: bool
+    """It had not been looked at before."""
+    over: bool
+    """It has ended, now or before."""
+    done: int
+    """Nodes that were DONE since."""
+    failed: int
+    """Nodes that FAILED since."""
+    ended: str
+    """DONE, FAILED or CANCELLED if the goal has ended since; else empty."""
+    lasted_ms: int
+    """From its start to that end."""
+    running: int
+    waiting: int
+    ready: tuple[tuple[str, int], ...]
+    """Nodes that could be claimed, by queue."""
+
+    @classmethod
+    def of(cls, raw: Sequence[Any]) -> Self | None:
+        """From the reply of `reap.lua`; None for a goal that is not stored yet, or no longer."""
+        if not raw:
+            return None
+        first, over, done, failed, ended, lasted, running, waiting, *ready = raw
+        queues = zip(map(str, ready[::2]), map(int, ready[1::2]), strict=True)
+        return cls(
+            bool(first), bool(over), int(done), int(failed), str(ended), int(lasted), int(running), int(waiting),
+            tuple(queues),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Reaped:
     """What a look at one goal found."""
 
@@ -156,6 +190,7 @@ class Reaped:
     invitations: Sequence[Invitation]
     lost: Sequence[str]
     advice: str
+    tally: Tally | None = None
 
 
 def invitations(goal: str, raw: Sequence[Sequence[Any]]) -> list[Invitation]:

@@ -9,19 +9,27 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.cluster import RedisCluster
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 OPERATIONS: Final = (
     "submit_open", "submit_piece", "submit_seal", "claim", "commit", "renew", "begin", "expand", "settle", "wake",
     "reap", "pause", "cancel", "retry", "patch", "remove", "forget", "use", "steer", "cards", "complete", "reassign",
+    "purge", "meter", "put", "told", "hold", "priority", "budget", "refuse", "edit", "reopen", "acknowledge",
 )  # fmt: skip
 LLM_OPERATIONS: Final = (
     "llm/acquire", "llm/begin", "llm/release", "llm/renew", "llm/cancel", "llm/withdraw", "llm/tick", "llm/adjust", "llm/status",
 )  # fmt: skip
 """Operations on one account of LLM calls; their parts are in a folder of their own."""
-RELIEVING: Final = frozenset({"commit", "renew", "reap", "cancel", "settle", "remove", "forget", "pause"})
+CONTROL_OPERATIONS: Final = (
+    "control/open", "control/close", "control/hold", "control/tell", "control/receivers", "control/give_up", "control/file_take", "control/file_put", "control/file_register",
+)  # fmt: skip
+"""Operations on commands and on the holds of the fleet."""
+RELIEVING: Final = frozenset(
+    {"commit", "renew", "reap", "cancel", "settle", "remove", "forget", "pause", "purge", "meter", "put", "told"}
+)
 """Operations that free memory or end work; they must run even when Redis is full."""
-_LLM_RELIEVING: Final = frozenset(LLM_OPERATIONS) - {"llm/acquire"}
+_ALSO_RELIEVING: Final = (frozenset(LLM_OPERATIONS) - {"llm/acquire"}) | frozenset(CONTROL_OPERATIONS)
 _INCLUDE: Final = re.compile(r"^--@include (\w+)$", re.MULTILINE)
 
 
@@ -35,7 +43,7 @@ def source(name: str, shebang: bool) -> str:
     folder = files("orchestrator.store").joinpath("lua", *inner)
     text = (folder / f"{stem}.lua").read_text("utf-8")
     body = _INCLUDE.sub(lambda found: (folder / "lib" / f"{found[1]}.lua").read_text("utf-8"), text)
-    flags = " flags=allow-oom" if name in RELIEVING | _LLM_RELIEVING else ""
+    flags = " flags=allow-oom" if name in RELIEVING | _ALSO_RELIEVING else ""
     return f"#!lua{flags}\n{body}" if shebang else body
 
 
@@ -70,10 +78,17 @@ class Scripts:
         except NoScriptError:
             return self.client.eval(text, len(keys), *keys, *args)
 
+    def put(self, command: str, key: str, *args: str | int) -> Any:
+        """One bounded write - HSET, SET, ZADD or LPUSH - that goes through even when Redis is full."""
+        try:
+            return self.client.execute_command(command, key, *args)
+        except OutOfMemoryError:
+            return self.run("put", (key,), (0, command, *args))
+
     def batch(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
         """The replies of several operations sent at once, in order; they are not one transaction."""
-        if len(calls) == 1:
-            return [self.run(*calls[0])]
+        if len(calls) == 1 or isinstance(self.client, RedisCluster):  # whose pipelines take no scripts
+            return [self.run(*call) for call in calls]
         with self.client.pipeline(transaction=False) as pipe:
             for name, keys, args in calls:
                 pipe.evalsha(self._text(name)[0], len(keys), *keys, *args)

@@ -7,14 +7,20 @@ import threading
 from typing import Any
 
 from orchestrator.store.agents import AgentStore
+from orchestrator.store.changes import ChangeStore
 from orchestrator.store.connection import open_client
+from orchestrator.store.control import ControlStore
+from orchestrator.store.files import FileStore
 from orchestrator.store.fleet import FleetStore
 from orchestrator.store.goals import GoalStore
 from orchestrator.store.keys import Keys
 from orchestrator.store.llm import LlmStore
+from orchestrator.store.looking import LookStore
 from orchestrator.store.nodes import NodeStore
 from orchestrator.store.scripts import Scripts
 from orchestrator.store.streams import ChunkStore
+from orchestrator.store.tell import TellStore
+from orchestrator.store.upkeep import UpkeepStore
 
 
 class Store:
@@ -36,10 +42,16 @@ class Store:
             scripts = Scripts(self._client)
             self._goals = GoalStore(self._client, self.keys, scripts, self._dispatch_ms)
             self._nodes = NodeStore(self._client, self.keys, scripts, self._dispatch_ms)
-            self._fleet = FleetStore(self._client, self.keys)
+            self._fleet = FleetStore(self._client, self.keys, scripts)
             self._chunks = ChunkStore(self._client, self.keys)
             self._llm = LlmStore(self._client, self.keys, scripts)
             self._agents = AgentStore(self._client, self.keys, scripts, self._dispatch_ms)
+            self._control = ControlStore(self._client, self.keys, scripts)
+            self._files = FileStore(self._client, self.keys, scripts)
+            self._upkeep = UpkeepStore(self._client, self.keys, scripts)
+            self._look = LookStore(self._client, self.keys)
+            self._changes = ChangeStore(self._client, self.keys, scripts, self._dispatch_ms)
+            self._tell = TellStore(self._client, self.keys, scripts)
             self._pid = os.getpid()
 
     @property
@@ -90,6 +102,48 @@ class Store:
         if self._pid != os.getpid():
             self._open()
         return self._agents
+
+    @property
+    def control(self) -> ControlStore:
+        """Commands, their trail, and the holds of the fleet."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._control
+
+    @property
+    def files(self) -> FileStore:
+        """Heartbeat files."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._files
+
+    @property
+    def upkeep(self) -> UpkeepStore:
+        """What beat keeps."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._upkeep
+
+    @property
+    def look(self) -> LookStore:
+        """Questions of operators."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._look
+
+    @property
+    def changes(self) -> ChangeStore:
+        """What commands change of goals and nodes."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._changes
+
+    @property
+    def tell(self) -> TellStore:
+        """Who is told of events, and how far."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._tell
 
     def close(self) -> None:
         """Give the sockets back."""

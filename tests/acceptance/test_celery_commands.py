@@ -101,7 +101,9 @@ def test_inspect_call_and_goal_commands(fleet: Callable[..., Fleet]) -> None:
     assert "cannot be paused" in result.stdout + result.stderr
     command = celery(one, "call", "tasks.control.command", "--args", '["pause", "g1"]', "--kwargs", '{"why": "x"}')
     result = celery(one, "result", command.stdout.strip())
-    assert "it takes: goal, reason" in result.stdout + result.stderr
+    assert "why: there is no such argument (it takes: mode)" in result.stdout + result.stderr
+    result = celery(one, "goal", "pause", "g1", "--json")
+    assert (result.returncode, json.loads(result.stdout)["code"]) == (2, 409), result.stderr
 
 
 class Worker(CeleryTestWorker):

@@ -66,7 +66,10 @@ def test_instructions_that_change_hold_from_the_next_turn_on(environment: dict[s
     assert [sorted(one["changed"]) for one in changed] == [["qa_agent"]]
     assert changed[0]["source"].startswith("INSTRUCTIONS.md ")
     notes = [event["message"] for event in events if event["type"] == "cli.note"]
-    assert notes == ["instructions of qa_agent changed; they hold from the next turn on"]
+    assert notes == [
+        "reads the heartbeat files heartbeat/OWNER.md, heartbeat/research.md, heartbeat/writer.md, heartbeat/qa.md",
+        "instructions of qa_agent changed; they hold from the next turn on",
+    ]
 
 
 TASKS = """# Two steps

@@ -14,7 +14,8 @@ from celery import Celery, chain, chord
 from orchestrator import from_canvas
 from orchestrator.app import broker_url
 from orchestrator.domain.states import GoalState, NodeState
-from orchestrator.wiring import MARK, Chordal
+from orchestrator.sender import MARK
+from orchestrator.wiring import Chordal
 from support.house import ROOT
 from support.servers import Fleet, until
 

@@ -23,8 +23,8 @@ def stage(crew: Crew) -> Stage:
     return stage
 
 
-def ask(stage: Stage, reason: str = "b is not needed", **more: bool) -> str:
-    return replan(stage.store, stage.crew.payloads, stage.crew.patcher, "g", reason, **more)
+def ask(stage: Stage, reason: str = "b is not needed", approve: bool = False) -> str:
+    return replan(stage.store, stage.crew.payloads, stage.crew.patcher, "g", reason, approve=approve)
 
 
 def test_the_planner_is_told_how_the_plan_stands_and_why_it_must_change(stage: Stage) -> None:

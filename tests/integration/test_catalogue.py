@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
+from orchestrator.control.files.registry import Registered, Registry
+from orchestrator.domain.command import Door, Order, read_command
 from orchestrator.domain.lease import Lease
 from orchestrator.engine.ends import Done, Turn
 from orchestrator.llm.limiter import Limiter
@@ -15,6 +17,8 @@ from orchestrator.store.keys import CATALOGUE, KeySpec
 from orchestrator.store.llm_shared import SharedCalls
 from orchestrator.store.records import Outcome, Result
 from orchestrator.store.store import Store
+from orchestrator.store.tell import Cursor
+from orchestrator.store.upkeep import Beat
 from support.crew import Crew
 from support.desk import Desk
 from support.invariants import catalogue_pattern, unknown_keys
@@ -105,6 +109,45 @@ def an_agent(store: Store) -> None:
     store.agents.remember("me", "writer", "{}", 50)
 
 
+def notifications(store: Store) -> None:
+    """A receiver, one goal that it was told of and one that it could not be."""
+    store.tell.register({"shop.ears:hear it": '{"events": ["goal.*"], "owner": ""}'}, 1)
+    store.tell.ask(["another"])
+    store.tell.give_up("g", "webhook", "g/1-0", "goal.done", "it answered 500")
+    store.tell.take("g", "nonce", 60_000)
+    assert store.tell.note("g", "nonce", 60_000, "webhook", Cursor("1-0")) == "noted"
+
+
+def heartbeat_file(store: Store, folder: Path, seen: Seen) -> None:
+    """A file that somebody reads, and the watcher of its machine."""
+    (folder / "ops.md").write_text("PAUSE all\n")
+    file = Registered(str(folder), "ops.md", "here")
+    assert Registry(store).register(file) == "registered"
+    assert store.files.take(file.key, Registry(store).all()[0].epoch, "reader", 60_000) != "busy"
+    assert store.files.watch("here", "w@host:1", 60_000)
+    seen.look()
+    assert Registry(store).forget(Registry(store).all()[0])
+
+
+def commands(crew: Crew, seen: Seen) -> None:
+    """A command that nobody has carried out yet, and a hold of the fleet that was."""
+    crew.store.control.open("c2", "{}", "digest", None, 60_000)
+    seen.look()
+    hold = read_command({"command": "HOLD", "queue": "elsewhere", "id": "c3"}, Door.CLI)
+    assert crew.wired.commands.carry_out(hold).ok
+    seen.look()
+
+
+def upkeep(crew: Crew, seen: Seen) -> None:
+    """What beat keeps of the fleet and of itself."""
+    for duty in crew.duties.all():
+        duty.act()
+    crew.store.upkeep.say(Beat("host:1", 1, True, 1))
+    crew.store.upkeep.put_off("gone", "its archive is full", 1)
+    crew.store.upkeep.count({"nodes_done": 1}, {})
+    seen.look()
+
+
 def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp_path: Path) -> None:
     crew, seen = Crew(store, tmp_path), Seen(store)
     an_account(store, seen)
@@ -112,8 +155,13 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
     crew.duties.scan()
     store.fleet.set_aside("it is no message", {"body": "x"})
     store.fleet.record_ticks({"reap": Tick(0.1, 1.0, "")})
+    upkeep(crew, seen)
+    heartbeat_file(store, tmp_path, seen)
+    commands(crew, seen)
     everything(crew)
+    crew.wired.changes.hold("g", "queued", order=Order("c1", "cli"))
     an_agent(store)
+    notifications(store)
     store.chunks.add(Lease("g", "plain", 1, "n", 1), 1, "model", "a piece")
     seen.look()
     step = store.nodes.claim(
@@ -128,6 +176,9 @@ def test_every_key_is_in_the_catalogue_and_the_other_way_round(store: Store, tmp
         one = crew.mail.invitations.popleft()
         crew.runner.answer(one.goal, one.queue, one.node, one.sent_ms)
         seen.look()
+    assert store.changes.aside("g") == ["queued"]
+    crew.wired.changes.release("g", "queued")
+    crew.work()
     outcome, task, _ = store.nodes.begin("g", "task", 1, worker="celery", nonce="n", lease_ms=60_000)
     assert task is not None, outcome
     seen.look()

@@ -28,7 +28,7 @@ def event(client: Any, kind: str, node: str = "", token: str = "", worker: str =
 
 SAID = '{"kind": "answer", "turn": 1}'
 PERMIT = '{"permit": "p", "account": "a", "limits": {"concurrent": 0}}'
-APPLIED = '{"command": "c", "receiver": "w"}'
+APPLIED = '{"command": "c", "expires": 1}'
 
 PLANTED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a counter that drifted": ("I12", lambda c: c.hincrby("dag:{g}", "n:READY", 1)),
@@ -45,6 +45,18 @@ PLANTED: dict[str, tuple[str, Callable[[Any], Any]]] = {
         lambda c: (c.hset("task:{g}:runs", "token", 1), c.set("task:{g}:runs:lock", "1 n w")),
     ),
     "a ready node that nobody can find": ("I4 ready", lambda c: c.zrem("dag:{g}:ready:default", "ready")),
+    "a ready node that is set aside too": (
+        "I4 ready",
+        lambda c: (c.hset("dag:{g}", "held", 1), c.zadd("dag:{g}:aside", {"ready": 1})),
+    ),
+    "an ended node that is set aside": (
+        "I4 done",
+        lambda c: (c.hset("dag:{g}", "held", 1), c.zadd("dag:{g}:aside", {"done": 1})),
+    ),
+    "a node that is set aside and that nobody looks after": (
+        "I4",
+        lambda c: (c.zrem("dag:{g}:ready:default", "ready"), c.zadd("dag:{g}:aside", {"ready": 1})),
+    ),
     "a ready node in two queues": (
         "I4 ready",
         lambda c: (c.hset("task:{g}:done", "queue", "x"), c.zadd("dag:{g}:ready:x", {"ready": 1})),
@@ -76,7 +88,7 @@ PLANTED: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "I8 ready",
         lambda c: (event(c, "goal.cancelling"), event(c, "node.claimed", "ready", "99", "w")),
     ),
-    "a command that nobody gave": ("I9", lambda c: event(c, "command.applied", data=APPLIED)),
+    "a command that came too late": ("I9", lambda c: event(c, "command.applied", data=APPLIED)),
     "a goal that is not indexed": ("I10", lambda c: c.zrem("goals:index", "g")),
     "a second submission": ("I11", lambda c: event(c, "goal.submitted")),
     "another goal's idempotency key": (

@@ -141,7 +141,7 @@ def test_what_cannot_be_changed_any_more_leaves_it_clean(crew: Crew, store: Stor
     with pytest.raises(ChordalError):
         crew.patcher.apply("g", {"drop_nodes": ["plain"]})
     with pytest.raises(ChordalError):
-        crew.reopener.retry("g")
+        crew.reopener.retry("g", "plain")
     with pytest.raises(ChordalError):
         crew.control.reject("g", "plain")
     clean(store)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from orchestrator.domain.command import Order
 from orchestrator.engine.ends import Turn
 from orchestrator.events.check import check_fleet, check_goal
 from orchestrator.store import goals, scripts
@@ -125,7 +126,130 @@ def two_turns(sim: Sim) -> None:
         sim.reap()
 
 
+def pause(sim: Sim, order: Order | None = None, stop: bool = False) -> None:
+    sim.store.changes.pause("g", "pause", "", slots=sim.slots, stop=stop, order=order, now_ms=sim.now)
+
+
+def a_command_twice(sim: Sim) -> None:
+    sim.submit(["a"])
+    for _ in range(2):
+        pause(sim, Order("c", "cli"))
+        sim.resume()
+
+
+def a_command_too_late(sim: Sim) -> None:
+    sim.submit(["a"])
+    pause(sim, Order("c", "cli", until_ms=sim.now - 1))
+
+
+def stopped_commit(sim: Sim) -> None:
+    sim.submit(["a", "b"])
+    lease = sim.take("a")
+    pause(sim, stop=True)
+    sim.end(lease, "done")
+
+
+def hold(sim: Sim, verb: str, node: str) -> None:
+    sim.store.changes.hold("g", verb, "node", node, slots=sim.slots, now_ms=sim.now)
+
+
+def held_claim(sim: Sim) -> None:
+    sim.submit(["a", "b"])
+    hold(sim, "hold", "a")
+    sim.claim(most=2)
+
+
+def held_and_released(sim: Sim) -> None:
+    held_claim(sim)
+    hold(sim, "release", "a")
+
+
+def held_message(sim: Sim) -> None:
+    sim.submit(["a"])
+    sim.park(sim.take("a"), "task")
+    hold(sim, "hold", "a")
+    sim.begin("a")
+
+
+def held_follower(sim: Sim) -> None:
+    sim.submit(["a", "b"], [("a", "b")])
+    claimed = sim.commit(most=1, look_ahead=4).claims[0]
+    hold(sim, "hold", "b")
+    sim.commit(
+        Result(claimed.lease, Outcome.DONE), Result(claimed.followers[0].lease, Outcome.DONE, ahead=True),
+        version=claimed.version,
+    )  # fmt: skip
+
+
+def done_again(sim: Sim) -> None:
+    sim.submit(["a", "b"], [{"source": "a", "target": "b", "on": "finished"}])
+    sim.fail("a")
+    sim.done("b", output="1")
+    rows = (("a", "FAILED", 0, 0, ""), ("b", "DONE", 1, 1, ""))
+    sim.store.goals.retry("g", rows, seal=True, slots=sim.slots, scores={"b": -1}, now_ms=sim.now)
+
+
+def failed_again(sim: Sim) -> None:
+    sim.submit(["a", "b", {"id": "j", "join": 2}, "open"], [("a", "j"), ("b", "j"), ("open", "j")])
+    sim.fail("a")
+    rows = [
+        {"id": "a", "state": "FAILED", "need": 0, "chosen": True, "items": "", "parents": []},
+        {"id": "j", "state": "BLOCKED", "need": 2, "chosen": False, "items": "",
+         "parents": [[name, "", 1] for name in ("a", "b", "open")]},
+    ]  # fmt: skip
+    sim.store.changes.reopen("g", "1", json.dumps(rows), slots=sim.slots, now_ms=sim.now)
+
+
+def failed_again_and_done(sim: Sim) -> None:
+    failed_again(sim)
+    sim.done("a", "b", "j", "open")
+
+
+def dropped_as_failed(sim: Sim) -> None:
+    sim.submit(["a", "b"])
+    patch = {"reason": "", "drop": ["a"], "as": {"a": "f"}, "edges": {}, "targets": []}
+    sim.store.goals.patch("g", 1, json.dumps(patch), [], slots=sim.slots, now_ms=sim.now)
+    sim.done("b")
+
+
 MUTANTS = {
+    "command: it acts again": Mutant("I9", "if before then return 'repeated ' .. before end", "", a_command_twice),
+    "command: it is not written down": Mutant(
+        "I9", "call('HSET', ORDERS, order.id .. ' ' .. receiver, outcome)", "", a_command_twice,
+    ),
+    "command: it acts after its expiry": Mutant(
+        "I9", "if order['until'] and now > order['until'] then return 'expired' end", "", a_command_too_late,
+    ),
+    "stop: the lease stays": Mutant("I1", "unlease(node)\n    call('HDEL', task(node), 'token')", "", stopped_commit),
+    "stop: the node is not queued": Mutant(
+        "I4", "make_ready(node, 'RUNNING')\n    stopped", "move(node, 'RUNNING', 'READY')\n    stopped", stopped_commit,
+    ),
+    "hold: a claim does not look": Mutant(
+        "I8", "if is_held(node) then set_aside(node) else", "if false then set_aside(node) else", held_claim,
+    ),
+    "hold: a message does not look": Mutant("I8", "or is_held(node))", ")", held_message),
+    "hold: a run ahead does not look": Mutant(
+        "I8", "and not (holding() and is_held(ARGV[at])) then ahead", "then ahead", held_follower,
+    ),
+    "hold: what is set aside is lost": Mutant(
+        "I4", "call('ZADD', ASIDE, call('HGET', task(node), 'score') or 0, node)", "", held_claim,
+    ),
+    "hold: what comes back stays aside": Mutant("I4", "call('ZREM', ASIDE, node)\n      call('ZADD'", "call('ZADD'", held_and_released),
+    "hold: what is held no more does not come back": Mutant(
+        "I4", "call('ZADD', ready_key(queue), record[2] or 0, node)", "", held_and_released,
+    ),
+    "reopen: the output stays": Mutant("I14", "if before == 'DONE' then call('HDEL', OUTPUTS, node) end", "", done_again),
+    "reopen: nothing tells of it": Mutant(
+        "I1", "emit('node.reopened', node, '', '', '', '')", "", done_again,
+    ),
+    "reopen: joins behind it are left alone": Mutant(
+        "I4", "call('HSET', task(row.id), 'need', row.left, 'open', row.open)", "", failed_again,
+    ),
+    "reopen: the failure still counts": Mutant("I2", "call('HINCRBY', G, 'unhandled', -1)", "", failed_again_and_done),
+    "drop: the failure does not count": Mutant(
+        "I2", "if not handled(call('HGET', EDGES, node)) then call('HINCRBY', G, 'unhandled', 1) end\n  end",
+        "end", dropped_as_failed,
+    ),
     "turns: what was said is not kept": Mutant(
         "I15", "call('RPUSH', turns_key(node), entry)", "call('LPUSH', turns_key(node), entry)", two_turns,
     ),

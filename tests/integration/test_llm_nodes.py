@@ -204,6 +204,7 @@ def test_accounts_keep_nothing_of_a_goal_that_is_removed(calls: Callable[..., Ca
     store.client.hset(store.keys.goal("g"), "ended", 0)
     store.goals.expect("g")
     one.crew.duties.reap()
+    one.crew.upkeep.removal.tick()
     assert one.crew.state() == "GONE"
     seen = one.limiter.status("first")
     assert (seen.budgets, [name for name in seen.spend if "goal" in name]) == ({}, [])

@@ -74,13 +74,14 @@ def test_who_knows_of_no_models_cancels_and_removes_goals_with_calls(
         Settings(llm_file=Path("nowhere.yaml")), one.crew.store, one.crew.models.committer, print, print, {}
     )
     monkeypatch.setattr(one.crew.control, "_withdraw", other.withdraw)
-    monkeypatch.setattr(one.crew.duties, "forget_calls", other.forget)
+    monkeypatch.setattr(one.crew.upkeep.removal, "forget_calls", other.forget)
     one.crew.control.cancel("g")
     assert one.limiter.status("first").waiting == 0
     assert not one.crew.mail.words, "nobody is told of calls whose nodes are cancelled"
     one.crew.store.client.hset(one.crew.store.keys.goal("g"), "ended", 0)
     one.crew.store.goals.expect("g")
     one.crew.duties.reap()
+    one.crew.upkeep.removal.tick()
     assert one.crew.state() == "GONE"
     assert one.limiter.status("first").budgets == {}
     assert one.limiter.status("first").usage["concurrent"].limit == 4, "it brought no limits of its own"

@@ -14,6 +14,7 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.records import Verdict
 from orchestrator.store.scripts import OPERATIONS, RELIEVING
 from orchestrator.store.store import Store
+from orchestrator.store.tell import Cursor
 from support.crew import Crew
 from support.servers import Server, server
 from support.sim import LEASE_MS, SLOTS, Sim
@@ -39,12 +40,19 @@ def refused_operations(sim: Sim, crew: Crew, lease: Lease) -> dict[str, Callable
         "begin": lambda: sim.begin("task"),
         "expand": lambda: sim.expand(lease, ["map.0"]),
         "wake": lambda: sim.wake("asks", "approval", "done", "1"),
-        "retry": lambda: run("retry", pair("failed"), (sim.now, "1", SLOTS, 2000, "a", "FAILED", 0, 0, "")),
+        "retry": lambda: run("retry", pair("failed"), (sim.now, "1", SLOTS, 2000, "", "a", "FAILED", 0, 0, "", "")),
+        "acknowledge": lambda: run("acknowledge", pair("failed"), (sim.now, "ann", "", "a")),
         "use": lambda: run("use", pair("g"), (sim.now, "account")),
         "complete": lambda: run("complete", pair("g"), (sim.now, "later", "s", "done", "1", SLOTS, 2000)),
         "cards": lambda: run("cards", pair("g"), (sim.now, "", "writer", "{}")),
         "steer": lambda: run("steer", pair("g"), (sim.now, "agent", 10, "id", "{}")),
         "reassign": lambda: run("reassign", pair("g"), (sim.now, SLOTS, 2000, "agent", "default", "gpu", "{}", "{}")),
+        "hold": lambda: run("hold", pair("g"), (sim.now, "hold", "node", "idle", "", "", SLOTS, 2000, "1")),
+        "priority": lambda: run("priority", pair("g"), (sim.now, "idle", 3, 16_384)),
+        "budget": lambda: run("budget", pair("g"), (sim.now, "", "{}", "{}")),
+        "refuse": lambda: run("refuse", pair("g"), (f'{sim.now} {{"id":"c"}}', "", "PAUSE", "why")),
+        "edit": lambda: run("edit", pair("g"), (sim.now, "idle", "{}", "{}", "[]")),
+        "reopen": lambda: run("reopen", pair("g"), (sim.now, "1", SLOTS, 2000, "", "[]")),
         "patch": lambda: crew.store.goals.patch(
             "g", 1, '{"reason":"","drop":["idle"],"edges":{},"targets":[]}', [], slots=SLOTS, now_ms=sim.now
         ),
@@ -84,6 +92,8 @@ def test_when_memory_is_full_what_grows_is_refused_whole_and_what_relieves_goes_
     assert "lost" in sim.reap().lost
     assert sim.settle() == 1
     assert failed.store.goals.remove("failed", now_ms=sim.now) == "removed"
+    assert store.tell.take("g", "nonce", 1000, sim.now) == {}
+    assert store.tell.note("g", "nonce", 1000, "webhook", Cursor("1-0"), sim.now) == "noted"
     assert sim.pause("until there is room") == "paused"
     assert sim.cancel("to make room") == "cancelled"
     assert store.goals.remove("g", now_ms=sim.now) == "removed"

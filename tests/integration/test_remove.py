@@ -91,7 +91,8 @@ def test_beat_removes_goals_their_files_and_nothing_else(store: Store, tmp_path:
     crew.work()
     assert (tmp_path / "artifacts" / "old").exists()
     store.goals.hasten(["old", "open"])
-    assert "1 removed" in crew.duties.reap()
+    assert "1 to be removed" in crew.duties.reap()
+    assert "1 removed, 0 to go" in crew.upkeep.removal.tick()
     assert not (tmp_path / "artifacts" / "old").exists()
     assert store.goals.newest(0, 10) == ["open"]
     assert not list(store.client.scan_iter("*{old}*"))

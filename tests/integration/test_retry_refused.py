@@ -31,7 +31,7 @@ def test_doors_say_why_not(crew: Crew) -> None:
     with pytest.raises(IllegalTransition, match="is DONE; only a FAILED node"):
         crew.reopener.retry("g", "a")
     crew.reopener.retry("g", "b")
-    with pytest.raises(IllegalTransition, match="is RUNNING; only a FAILED goal"):
+    with pytest.raises(IllegalTransition, match="is RUNNING and has no failed node"):
         crew.reopener.retry("g")
 
 

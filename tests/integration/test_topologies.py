@@ -106,7 +106,9 @@ def beat_ticks(chordal: Chordal, monkeypatch: pytest.MonkeyPatch) -> None:
         scheduler._next_entries = 0.0
         assert scheduler.tick() >= 0
     assert scheduler.lock.owned()
-    assert set(chordal.store.fleet.ticks()) == {"reap", "scan", "sweep"}
+    assert set(chordal.store.fleet.ticks()) == {duty.name for duty in chordal.duties.all()}
+    assert not [tick for tick in chordal.store.fleet.ticks().values() if tick["note"].startswith("failed")]
+    assert [(one.name, one.ticks) for one in chordal.store.upkeep.beats()] == [(scheduler._name, True)]
     scheduler.close()
     assert not chordal.store.client.exists("redbeat::lock")
 

@@ -122,14 +122,34 @@ def wander(walk: Walk, rng: random.Random) -> None:
         (2, lambda: walk.begin(index)),
         (1, lambda: walk.expand(near, index % 3)),
         (1, walk.pause),
-        (2, walk.resume),
+        (1, lambda: walk.pause(stop=True)),
+        (3, walk.resume),
+        (1, lambda: walk.hold(index)),
+        (2, walk.release),
         (3, lambda: walk.retry(rng.choice([-1, index]))),
+        (2, lambda: walk.retry(index, descendants=True)),
+        (1, lambda: walk.drop(index, rng.choice(["skip", "fail", "rewire"]))),
+        (1, lambda: walk.edit(index)),
         (3, lambda: walk.patch(rng.randrange(300), rng.choice(["add", "rescue", "drop", "link", "cut"]))),
     ]
     if rng.random() < 0.01:
         walk.cancel()
     else:
         rng.choices([step for _, step in steps], [weight for weight, _ in steps])[0]()
+
+
+def run_again(sim: Sim, crew: Crew) -> None:
+    """A failed node is retried with what follows it: one waits for it, one need not."""
+    sim.store.client.flushall()
+    after = {"source": "f", "on": "finished"}
+    sim.submit(
+        ["f", "d", "waits", {"id": "any", "join": "any"}],
+        [after | {"target": "waits"}, after | {"target": "any"}, ("d", "any")],
+    )
+    sim.fail("f")
+    sim.done("d", "waits", "any")
+    crew.reopener.retry("g", "f", descendants=True)
+    assert sim.states() == {"f": "READY", "d": "DONE", "waits": "BLOCKED", "any": "READY"}
 
 
 def test_the_scripts_make_the_moves_of_the_table_all_of_them_and_no_other(store: Store, tmp_path: Path) -> None:
@@ -147,11 +167,14 @@ def test_the_scripts_make_the_moves_of_the_table_all_of_them_and_no_other(store:
             if number % 6 == 0:
                 walk.look(40_000)
             walk.finish("failed")
-            walk.retry()
+            walk.retry(number, descendants=number % 2 == 0)
+            walk.finish("failed")
             assert broken(store, "g") == []
             walk.finish()
             assert broken(store, "g") == []
             watch.read(monitor)
+        run_again(Sim(store), crew)
+        watch.read(monitor)
     _agree(watch)
 
 

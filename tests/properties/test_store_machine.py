@@ -114,12 +114,32 @@ class StoreMachine(RuleBasedStateMachine):
         self.walk.pause()
 
     @rule()
+    def stop(self) -> None:
+        self.walk.pause(stop=True)
+
+    @rule()
     def resume(self) -> None:
         self.walk.resume()
 
-    @rule(node=st.integers(-1, 7))
-    def retry(self, node: int) -> None:
-        self.walk.retry(node)
+    @rule(node=INDEX)
+    def hold(self, node: int) -> None:
+        self.walk.hold(node)
+
+    @rule()
+    def release(self) -> None:
+        self.walk.release()
+
+    @rule(node=st.integers(-1, 7), descendants=st.booleans())
+    def retry(self, node: int, descendants: bool) -> None:
+        self.walk.retry(node, descendants)
+
+    @rule(node=INDEX, dependants=st.sampled_from(["skip", "fail", "rewire"]))
+    def drop(self, node: int, dependants: str) -> None:
+        self.walk.drop(node, dependants)
+
+    @rule(node=INDEX)
+    def edit(self, node: int) -> None:
+        self.walk.edit(node)
 
     @rule(node=st.integers(0, 300), what=st.sampled_from(["add", "rescue", "drop", "link", "cut"]))
     def patch(self, node: int, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Who acts: workers with their lease keepers, beat, submitters and commanders. Each is a generator of requests."""
+"""Who acts: workers with their lease keepers, beat, and submitters. Each is a generator of requests."""
 
 from __future__ import annotations
 
@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Any
 from celery.exceptions import Ignore
 
 from orchestrator.backend import Hook, _Hooked
-from orchestrator.domain.agent import AgentCard
-from orchestrator.domain.errors import ChordalError, GoalExists
+from orchestrator.domain.errors import GoalExists
 from orchestrator.engine.dispatch import UserTask
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.goals import SubmissionLost
 from orchestrator.wiring import Chordal
-from simulation import plans, talks
-from simulation.fakes import RESEND_SECONDS
+from simulation.ears import Telling
 from simulation.wire import Receive, Steps, Wait, steps
 
 if TYPE_CHECKING:
     from simulation.world import World
-
-REASON = "as the seed wants"
 
 
 def worker(world: World, parts: Chordal) -> Steps:
@@ -34,6 +30,8 @@ def worker(world: World, parts: Chordal) -> Steps:
         try:
             if isinstance(message, UserTask):
                 yield from _user_task(world, hook, message)
+            elif isinstance(message, Telling):
+                yield from steps(parts.notify.deliverer.deliver, message.goal)
             else:
                 yield from steps(parts.runner.answer, message.goal, message.queue, message.node, message.sent_ms)
         except ConnectionFailed:
@@ -72,10 +70,19 @@ def beat(world: World, parts: Chordal) -> Steps:
         yield Wait(1000)
         tick += 1
         yield from _tried(steps(parts.duties.reap))
+        if world.ears.wants:
+            yield from _tried(steps(parts.notify.watch.tick))
+        if parts.upkeep.removal.left():
+            yield from _tried(steps(parts.upkeep.removal.tick))
         if tick % 2 == 0:
             yield from _tried(steps(parts.duties.reassign, {"default"}))
         if tick % 10 == 0:
             yield from _tried(steps(parts.duties.sweep))
+        if tick % 10 == 4:
+            yield from _tried(steps(parts.upkeep.hygiene.tick))
+            yield from _tried(steps(parts.upkeep.meter.tick))
+        if world.rng.random() < 0.02:
+            yield from _tried(steps(parts.store.client.hset, parts.store.keys.part("stray", "children"), "n", "late"))
 
 
 def _tried(call: Steps) -> Generator[Any, Any, None]:
@@ -103,89 +110,3 @@ def submitter(world: World, parts: Chordal, document: Mapping[str, Any]) -> Step
             world.truth.accepted.add(document["goal_id"])
             break
     world.submitting -= 1
-
-
-def commander(world: World, parts: Chordal) -> Steps:
-    """Gives commands at random to goals at random."""
-    for serial in range(world.rng.randint(0, 14)):
-        yield Wait(world.rng.choice([5, 20, 60, 100, 400, 800, 3000]))
-        if world.weather.calm:
-            return
-        goal, state = world.some_goal()
-        verb = world.rng.choice(SENSIBLE.get(state, VERBS) if world.rng.random() < 0.7 else VERBS)
-        yield from command(world, parts, goal, verb, f"{parts.committer.name}.{serial}".replace("#", "-"))
-
-
-VERBS = ("pause", "resume", "cancel", "approve", "reject", "signal", "retry", "patch", "steer", "reparse", "complete")
-SENSIBLE = {
-    "RUNNING": (
-        "pause",
-        "pause",
-        "cancel",
-        "approve",
-        "reject",
-        "signal",
-        "patch",
-        "patch",
-        "patch",
-        "steer",
-        "steer",
-        "reparse",
-        "complete",
-        "complete",
-    ),
-    "PAUSED": ("resume", "resume", "patch", "cancel", "approve"),
-    "FAILED": ("retry",),
-}
-"""What people do to a goal that they have looked at."""
-
-
-def command(world: World, parts: Chordal, goal: str, verb: str, serial: str, node: str = "") -> Steps:
-    """One command through the engine."""
-    rng, control = world.rng, parts.control
-    one, other = world.some_nodes(goal)
-    node = node or one
-    if verb in ("steer", "complete") and serial:
-        node = world.some_node(goal, "agent" if verb == "steer" else "deferred") or node
-    calls: dict[str, tuple[Any, ...]] = {
-        "pause": (control.pause, goal, REASON),
-        "resume": (control.resume, goal, REASON),
-        "cancel": (control.cancel, goal, REASON),
-        "approve": (control.approve, goal, node),
-        "reject": (control.reject, goal, node),
-        "signal": (control.signal, goal, plans.SIGNAL, {"v": 2}),
-        "retry": (parts.reopener.retry, goal, rng.choice([None, None, node])),
-        "steer": (parts.agents.steer, goal, node, [f"{serial} one", f"{serial} two"], serial),
-        "reparse": (parts.agents.reparse, goal, [AgentCard(name="talker", instructions=serial)], "file"),
-        "complete": (parts.agents.complete_deferred, f"{goal}:{node}:{talks.SECRET}", {"v": 3}),
-        "patch": (world.patcher(parts).apply, goal, plans.patch(rng, one, other, serial), REASON),
-    }
-    try:
-        answer = yield from steps(*calls[verb])
-    except ConnectionFailed:
-        answer = "lost"
-    except ChordalError as error:
-        answer = type(error).__name__
-    told = {list: "changed", int: "patched"}.get(type(answer), answer)
-    world.tally.count("command", f"{verb}={told}")
-    world.note(parts.committer.name, f"{verb} {goal} {node}: {answer}")
-    if answer in ("approved", "rejected"):
-        world.truth.answered_approvals[goal] += 1
-    if answer == "steered":
-        world.truth.steered[goal, node].append(serial)
-
-
-def caretaker(world: World, parts: Chordal) -> Steps:
-    """Once the faults have healed: resumes what is paused, and gives the answers that nodes wait for."""
-    while True:
-        for goal, state, waiting in world.open_goals():
-            if state == "PAUSED":
-                yield from command(world, parts, goal, "resume", "")
-            for node, reason in waiting:
-                if reason == "approval":
-                    yield from command(world, parts, goal, "approve", "", node)
-                elif reason == "deferred":
-                    yield from command(world, parts, goal, "complete", "", node)
-                elif reason.startswith("signal:"):
-                    yield from command(world, parts, goal, "signal", "")
-        yield Wait(int(2000 * RESEND_SECONDS))

@@ -19,8 +19,9 @@ from greenlet import getcurrent  # type: ignore[import-untyped]
 
 import orchestrator.wiring
 from orchestrator.domain.errors import NodeTimeout
-from orchestrator.engine import kinds, leases, time_limit
-from orchestrator.store import goals, nodes, store
+from orchestrator.engine import kinds, leases, reopen, time_limit
+from orchestrator.engine.upkeep import hygiene, removal
+from orchestrator.store import changes, goals, nodes, store, upkeep
 from orchestrator.store.records import Result, Step
 from simulation import wire
 
@@ -118,7 +119,7 @@ def in_place(world: Any) -> Iterator[None]:
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("orchestrator.engine.") or name == "orchestrator.backend":
+            if name.startswith(("orchestrator.engine.", "orchestrator.notify.")) or name == "orchestrator.backend":
                 for attribute, value in real.items():
                     if getattr(module, attribute, None) is value:
                         patch.setattr(module, attribute, fake[attribute])
@@ -127,12 +128,26 @@ def in_place(world: Any) -> Iterator[None]:
         patch.setattr(kinds, "CHILD_CHECK_SECONDS", 2.0)
         patch.setattr(goals, "ThreadPoolExecutor", Inline)
         patch.setattr(goals, "PIECE", 3)
+        patch.setattr(reopen, "PIECE", 3)
+        patch.setattr(changes, "MOST_STOPPED", 2)
+        patch.setattr(removal, "ThreadPoolExecutor", Inline)
+        patch.setattr(hygiene, "GRACE_MS", 3000)
+        patch.setattr(store, "UpkeepStore", Ordered)
         patch.setattr(store, "open_client", lambda url: _client(world, url))
         patch.setattr(store, "Scripts", lambda client: wire.SimScripts(client, lambda: world.now))
         patch.setattr(store, "NodeStore", lambda *args: Watched(world, *args))
         patch.setattr(orchestrator.wiring, "CelerySender", lambda _: world.post)
         patch.setattr(orchestrator.wiring, "Store", lambda *_: world.store)
         yield
+
+
+class Ordered(upkeep.UpkeepStore):
+    """Every server walks over its keys in an order of its own; a seed must repeat itself on each."""
+
+    def all_keys(self, page: int) -> Iterator[str]:
+        """The name of every key."""
+        found = wire.ask(wire.Operation("SCAN", "", lambda: sorted(self._client.scan_iter(count=page))))
+        return iter(found)
 
 
 class Watched(nodes.NodeStore):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 OPEN = ("BLOCKED", "READY", "WAITING", "RUNNING")
-STAYS = ("goals:idem:", "fleet:", "beat:", "redbeat:")
+STAYS = ("goals:idem:", "fleet:", "beat:", "redbeat:", "{control}:targets", "{control}:untold")
 """Keys that outlive goals. A record that nobody seals expires by itself, by the server's clock."""
 
 
@@ -40,13 +40,16 @@ class Inspector:
         state, building = self._world.store.goals.fields(goal, "state", "building")
         if building is None and state in ("DONE", "FAILED", "CANCELLED"):
             self.goal(goal)
+            self._world.faults += self._world.ears.missed(self._world.store, goal, self._events(goal))
             self._world.truth.forget(goal)
+
+    def _events(self, goal: str) -> list[Any]:
+        return list(self._world.store.client.xrange(self._world.store.keys.part(goal, "events")))
 
     def goal(self, goal: str) -> None:
         """Every rule, for one goal."""
         world = self._world
-        key = world.store.keys.part(goal, "events")
-        events = list(world.store.client.xrange(key))
+        events = self._events(goal)
         if any(event["type"] == "goal.submitted" for _, event in events):
             self._sealed.add(goal)
         for _, event in events:
@@ -83,13 +86,20 @@ class Inspector:
     def removal(self) -> None:
         """Time passes and beat ticks: every goal goes, and leaves nothing behind."""
         world = self._world
-        duties = world.parts("undertaker").duties
+        undertaker = world.parts("undertaker")
         longest = int(world.settings.failed_ttl_seconds * 1000) + 2000
-        for _ in range(30):  # who looked last may have put the next look off by a minute or two
+        for turn in range(30):  # who looked last may have put the next look off by a minute or two
             world.now += longest
-            duties.reap()
-            if not world.store.goals.newest(0, 1):
+            undertaker.duties.sweep()
+            undertaker.duties.reap()
+            undertaker.notify.watch.tick()
+            for goal in world.store.tell.due(world.now + longest, 1000):
+                undertaker.notify.deliverer.deliver(goal)
+            undertaker.upkeep.removal.tick()
+            # Hygiene acts at its second look, and reap on what that says, or on a late look that is noted of a goal long gone.
+            if turn >= 2 and not world.store.client.exists(world.store.keys.index, world.store.keys.due):
                 break
+            undertaker.upkeep.hygiene.tick()
         client = world.store.client
         left = sorted(
             key for key in client.scan_iter("*", count=1000) if not key.startswith(STAYS) and client.pttl(key) < 0

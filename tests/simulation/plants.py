@@ -68,8 +68,32 @@ PLANTS: Final = {
     "ahead": Plant(
         "nodes that ran ahead of a pause or a patch are claimed all the same",
         ("commit",),
-        "if goal_state ~= 'RUNNING' or cancelling or goal[5] ~= version then return end",
-        "if cancelling then return end",
+        "if goal_state ~= 'RUNNING' or cancelling or goal[5] ~= version or",
+        "if cancelling or",
+    ),
+    "order": Plant(
+        "a command that comes again acts again",
+        tuple(scripts.OPERATIONS),
+        "if before then return 'repeated ' .. before end",
+        "",
+    ),
+    "held": Plant(
+        "a held node is claimed",
+        ("claim", "commit"),
+        "if is_held(node) then set_aside(node) else",
+        "if false then set_aside(node) else",
+    ),
+    "stop": Plant(
+        "a node that a pause stopped keeps its lease",
+        ("pause",),
+        "unlease(node)\n    call('HDEL', task(node), 'token')",
+        "",
+    ),
+    "reopen": Plant(
+        "a failed node runs again and nobody waits for it",
+        ("reopen",),
+        "call('HSET', task(row.id), 'need', row.left, 'open', row.open)",
+        "",
     ),
     "lane": Plant(
         "a node of a lane can be claimed before its turn",

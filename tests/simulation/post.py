@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.dispatch import UserTask
 from orchestrator.store.llm_records import Word
 from orchestrator.store.records import Invitation
+from simulation.ears import Telling
 
 if TYPE_CHECKING:
     from simulation.scheduler import Actor, Scheduler
 
-Message = Invitation | UserTask
+Message = Invitation | UserTask | Telling
 
 
 class Post:
@@ -32,6 +33,11 @@ class Post:
     def start(self, task: UserTask) -> None:
         """Send a user's task."""
         self._send(task)
+
+    def tell(self, goal: str, queue: str) -> None:
+        """Have a worker tell of a goal."""
+        assert queue == "default"
+        self._send(Telling(goal))
 
     def call(self, account: str, word: Word) -> None:
         """Simulated goals call no models."""

@@ -220,7 +220,7 @@ class Scheduler:
 
 def outcome(name: str, reply: Any) -> str:
     """The word in a script's reply that says what happened."""
-    if isinstance(reply, list) and name == "reap" and len(reply) == 4:
+    if isinstance(reply, list) and name == "reap" and len(reply) >= 4:
         return str(reply[3])
     if name == "renew":
         return "lost" if reply else "renewed"

@@ -42,6 +42,8 @@ class Truth:
     """Ids of messages that were taken in, by goal and node."""
     accepted: set[str] = field(default_factory=set)
     """Goals whose submission returned."""
+    commands: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What came of commands: by goal, receiver and id."""
     twice: list[str] = field(default_factory=list)
 
     def ran(self, lease: Lease, upstream: Mapping[str, Any] | None) -> None:
@@ -65,6 +67,14 @@ class Truth:
                 lease = result.lease
                 self.verdicts[goal][lease.node, lease.token, lease.nonce][verdict] += 1
 
+    def obeyed(self, goal: str, receiver: str, command: str, word: str, repeated: bool) -> None:
+        """A command was answered: it acted, or had done so before."""
+        known = (goal, receiver, command) in self.commands
+        before = self.commands.setdefault((goal, receiver, command), word)
+        if before != word or (known and not repeated):
+            again = "" if repeated else " once more"
+            self.twice.append(f"T10 {goal} {receiver}: of command {command} came{again} {word}, and {before} before")
+
     def forget(self, goal: str) -> None:
         """The goal is removed; another of its name is another story."""
         for book in (self.runs, self.outputs, self.verdicts):
@@ -72,19 +82,24 @@ class Truth:
         self.answered_approvals.pop(goal, None)
         for key in [key for key in self.steered if key[0] == goal]:
             del self.steered[key]
+        for order in [order for order in self.commands if order[0] == goal]:
+            del self.commands[order]
 
     # -- against the history ----------------------------------------------------------------------------------------
 
     def disagreements(self, goal: str, events: Sequence[Entry], outputs: Mapping[str, str]) -> Iterator[str]:
         """Where the stored history of a goal is not what its workers saw."""
-        done, ended = set[tuple[str, int]](), set[tuple[str, int]]()
+        done, ended, standing = set[tuple[str, int]](), set[tuple[str, int]](), set[tuple[str, int]]()
         for _, event in events:
+            if event["type"] == "node.reopened":
+                standing = {one for one in standing if one[0] != event["node"]}
             if event["type"] in ENDS and event["token"] and event["worker"]:
                 ended.add((event["node"], int(event["token"])))
                 if event["type"] == "node.done":
                     done.add((event["node"], int(event["token"])))
+                    standing.add((event["node"], int(event["token"])))
         yield from self._answers(goal, done, ended)
-        yield from self._outputs(goal, done, outputs)
+        yield from self._outputs(goal, standing, outputs)
         yield from _commands(goal, events)
         woken = sum(e["type"] == "node.woken" and '"approval"' in e["data"] for _, e in events)
         if self.answered_approvals[goal] > woken:
@@ -129,6 +144,9 @@ class Truth:
         for _, event in events:
             if event["type"] == "node.claimed":
                 before[event["node"], int(event["token"])] = set(ended)
+            elif event["type"] == "node.reopened":
+                ended.discard(event["node"])
+                won = {one for one in won if one[0] != event["node"]}
             elif event["type"] == "node.done":
                 ended.add(event["node"])
                 if event["worker"] and event["token"]:

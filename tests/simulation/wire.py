@@ -17,9 +17,10 @@ from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 from orchestrator.store.connection import ConnectionFailed
 from orchestrator.store.scripts import Scripts
 
-READS: Final = frozenset(
-    {"HGET", "HGETALL", "HMGET", "HSCAN", "GET", "ZRANGE", "ZSCAN", "HLEN", "TIME", "INFO", "XRANGE", "EXISTS", "HKEYS"}
-)
+READS: Final = frozenset((
+    "HGET", "HGETALL", "HMGET", "HSCAN", "GET", "ZRANGE", "ZSCAN", "HLEN", "TIME", "INFO", "XRANGE", "EXISTS", "HKEYS",
+    "SCAN", "ZMSCORE",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +116,13 @@ class SimScripts(Scripts):
         """The reply of one operation."""
         goal = keys[0].partition("{")[2].rstrip("}")
         # The clock is read when the script runs, not when it is sent: a late call meets a later time.
-        return ask(Operation(name, goal, lambda: super(SimScripts, self).run(name, keys, (self._now(), *args[1:]))))
+        order = str(args[0]).partition(" ")[2]
+
+        def action() -> Any:
+            moment = f"{self._now()} {order}" if order else self._now()
+            return super(SimScripts, self).run(name, keys, (moment, *args[1:]))
+
+        return ask(Operation(name, goal, action))
 
     def batch(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Any]]]) -> list[Any]:
         """One after the other: other actors come between them."""

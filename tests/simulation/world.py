@@ -17,7 +17,8 @@ from orchestrator.settings import Settings
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from orchestrator.wiring import Chordal
-from simulation import actors, fakes, nodes, plans, talks
+from simulation import actors, commands, fakes, nodes, plans, talks
+from simulation.ears import Ears
 from simulation.judge import OPEN, Inspector
 from simulation.scheduler import START_MS, Process, Scheduler, Tally
 from simulation.truth import Truth
@@ -60,6 +61,8 @@ class World(Scheduler):
             self.store.client.flushall()
             nodes.register(self)
             self.inspector = Inspector(self)
+            self.ears = Ears.of(rng)
+            self.ears.introduce(self.store)
             self.before = self._before
             self.slow, self.quick = rng.choice([0.0, 0.05, 0.3, 0.6]), rng.random() < 0.5
             names = [f"g{index}" for index in range(rng.randint(1, 3))]
@@ -117,6 +120,7 @@ class World(Scheduler):
             for call in ("work", ""):
                 parts.runner.durations.note(call, 0.0)
         parts.keeper._pid = fakes.PID  # no thread: the keeper is an actor
+        self.ears.listen(self, parts)
         return parts
 
     def patcher(self, parts: Chordal) -> Patcher:
@@ -132,7 +136,7 @@ class World(Scheduler):
             for index in range(rng.choice([1, 1, 2, 3])):
                 self._submitter(f"s{name}{index}", document)
         for index in range(rng.choice([0, 1, 1, 2])):
-            self._process(f"c{index}", 0, lambda parts: [actors.commander(self, parts)], again=False)
+            self._process(f"c{index}", 0, lambda parts: [commands.commander(self, parts)], again=False)
 
     def _worker(self, name: str, delay_ms: int) -> None:
         threads = self.rng.choice([1, 1, 2])
@@ -170,7 +174,7 @@ class World(Scheduler):
     def _heal(self) -> None:
         self.note("weather", "is calm from now on")
         self.weather.calm = True
-        self._process("caretaker", 0, lambda parts: [actors.caretaker(self, parts)], again=False)
+        self._process("caretaker", 0, lambda parts: [commands.caretaker(self, parts)], again=False)
 
     # -- what actors may look at ------------------------------------------------------------------------------------
 
@@ -204,6 +208,13 @@ class World(Scheduler):
         """A node of an agent, or of a deferred tool, if the goal has one."""
         specs = {name: json.loads(spec) for name, spec in self.store.goals.part(goal, "nodes").items()}
         found = sorted(name for name, spec in specs.items() if spec.get("kind") == sort or sort in spec)
+        return self.rng.choice(found) if found else ""
+
+    def some_failed(self, goal: str) -> str:
+        """A node of a goal that FAILED, if there is one."""
+        names = sorted(self.store.goals.part(goal, "nodes"))
+        tasks = self.store.nodes.states(goal, names)
+        found = [name for name, task in zip(names, tasks, strict=True) if task.get("state") == "FAILED"]
         return self.rng.choice(found) if found else ""
 
     def open_goals(self) -> list[tuple[str, str, list[tuple[str, str]]]]:

@@ -29,6 +29,7 @@ class Mailbox:
     tasks: list[UserTask] = field(default_factory=list)
     results: dict[str, tuple[Any, str | None]] = field(default_factory=dict)
     words: deque[tuple[str, Word]] = field(default_factory=deque)
+    telling: deque[str] = field(default_factory=deque)
 
     def invite(self, invitations: Iterable[Invitation]) -> None:
         self.invitations.extend(invitations)
@@ -38,6 +39,9 @@ class Mailbox:
 
     def conclude(self, task_id: str, output: Any, error: str | None) -> None:
         self.results[task_id] = output, error
+
+    def tell(self, goal: str, queue: str) -> None:  # noqa: ARG002 (the queue is the real one's)
+        self.telling.append(goal)
 
     def call(self, account: str, word: Word) -> None:
         self.words.append((account, word))
@@ -58,7 +62,7 @@ class Crew:
         self.wired = wired
         self.payloads, self.submitter, self.control = wired.payloads, wired.submitter, wired.control
         self.runner, self.committer = wired.runner, wired.committer
-        self.duties, self.reopener = wired.duties, wired.reopener
+        self.duties, self.reopener, self.upkeep = wired.duties, wired.reopener, wired.upkeep
         self.models = wired.models
         self.patcher = wired.patcher
         self.duties._last_reap = time.monotonic()  # a beat that has been ticking: no grace for a server that is young

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 from click.testing import Result
 
-from orchestrator.domain.errors import GoalNotFound
+from orchestrator.control import errors
+from orchestrator.domain.command import Answer, Command, Effect
+from orchestrator.domain.errors import ChordalError, GoalNotFound
 from orchestrator.domain.events import Event
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import GoalStatus, NodeStatus
@@ -47,6 +50,41 @@ def make_event(number: int, kind: str, node: str = "", token: int | None = None,
     )  # fmt: skip
 
 
+class Service:
+    """Answers commands with what the test said, and writes them down. What the door raises refuses them."""
+
+    def __init__(self, door: Door) -> None:
+        self.given: list[Command] = []
+        self.says: dict[str, Callable[[Command], Answer]] = {}
+        self._door = door
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        """What was given, without door and sender."""
+        return [
+            {name: value for name, value in one.as_json().items() if value and name not in ("door", "sender")}
+            for one in self.given
+        ]
+
+    def carry_out(self, command: Command) -> Answer:
+        self.given.append(command)
+        if isinstance(self._door.raises, ChordalError):
+            return errors.refusal(command, self._door.raises)
+        say = self.says.get(command.verb)
+        return say(command) if say else answered(command, command.verb.lower())
+
+    def act(self, command: Command) -> Answer:
+        return errors.demand(self.carry_out(command))
+
+
+def answered(command: Command, outcome: str, *effects: Effect, **extra: Any) -> Answer:
+    """The answer to a command that was carried out."""
+    told = effects or (Effect(command.goal or "", command.node or "", outcome),)
+    return Answer(
+        "c-1", command.verb.value, command.target, 200, outcome, effects=told, receivers=len(told), extra=extra
+    )  # fmt: skip
+
+
 class Door:
     """Answers from what the test put in, and writes down every call."""
 
@@ -58,6 +96,7 @@ class Door:
         self.checks: list[Any] = []
         self.reports: dict[str, Report] = {}
         self.workers = 0
+        self.commands = Service(self)
         self.store = SimpleNamespace(goals=SimpleNamespace(spec=lambda _goal, _node: '{"inputs": {"path": "src"}}'))
 
     def _note(self, name: str, *args: Any, **more: Any) -> str:
@@ -65,6 +104,10 @@ class Door:
         if self.raises:
             raise self.raises
         return name
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        yield
 
     def submit(self, goal: Any) -> str:
         self._note("submit", goal.goal_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.events.check import check_goal, unknown_keys
-from orchestrator.events.fleet import catalogue_pattern
+from orchestrator.store.keys import catalogue_pattern
 from orchestrator.store.store import Store
 
 __all__ = ["broken", "catalogue_pattern", "unknown_keys"]

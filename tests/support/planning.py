@@ -91,8 +91,8 @@ class CrashAfter:
     apply_patch: Callable[..., int]
     times: int = 1
 
-    def apply(self, goal: str, patch: Any, reason: str = "") -> int:
-        version = self.apply_patch(goal, patch, reason)
+    def apply(self, goal: str, patch: Any, reason: str = "", *, order: Any = None) -> int:
+        version = self.apply_patch(goal, patch, reason, order=order)
         if self.times > 0:
             self.times -= 1
             raise ConnectionError("the answer of the patch was lost")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -192,17 +192,44 @@ class Walk:
         if outcome == "cancelled":
             assert not self.holder
 
-    def pause(self) -> None:
-        self.sim.pause()
+    def pause(self, stop: bool = False) -> None:
+        """Pause; with `stop` every lease is taken away."""
+        more, verb = True, "pause"
+        while more:
+            found = self.sim.store.changes.pause("g", verb, "", slots=SLOTS, stop=stop, now_ms=self.sim.now)
+            for node in found.nodes:
+                del self.holder[node]
+            more, verb = found.more, "stop"
+
+    def hold(self, index: int) -> None:
+        names = sorted(self.sim.states())
+        self.sim.store.changes.hold("g", "hold", "node", names[index % len(names)], slots=SLOTS, now_ms=self.sim.now)
+
+    def release(self) -> None:
+        """Every hold ends."""
+        for name in self.sim.store.changes.held("g"):
+            self.sim.store.changes.hold("g", "release", "node", name[2:], slots=SLOTS, now_ms=self.sim.now)
+
+    def drop(self, index: int, dependants: Any) -> None:
+        """Drop a node in one of the ways."""
+        names = sorted(self.sim.states())
+        with suppress(ChordalError):
+            self.crew.wired.changes.drop("g", names[index % len(names)], dependants=dependants)
+
+    def edit(self, index: int) -> None:
+        names = sorted(self.sim.states())
+        with suppress(ChordalError):
+            self.crew.wired.changes.edit("g", names[index % len(names)], set={"x": index})
 
     def resume(self) -> None:
         self.sim.resume()
 
-    def retry(self, index: int = -1) -> None:
-        """Reopen one failed node, or all."""
+    def retry(self, index: int = -1, descendants: bool = False) -> None:
+        """Reopen one failed node, or all; of one perhaps with what follows it."""
         failed = sorted(node for node, state in self.sim.states().items() if state == "FAILED")
         try:
-            self.crew.reopener.retry("g", failed[index % len(failed)] if failed and index >= 0 else None)
+            one = failed[index % len(failed)] if failed and index >= 0 else None
+            self.crew.reopener.retry("g", one, descendants=descendants)
         except ChordalError:
             return
         states = self.sim.states()
@@ -239,6 +266,7 @@ class Walk:
                 self.cancel()
                 continue
             self.resume()
+            self.release()
             for queue in range(len(QUEUES)):
                 self.claim(0, 16, queue)
             for node in list(self.holder):

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from orchestrator.app import DEFAULT_QUEUE as of_the_app
 from orchestrator.embedded.binary import Server, parse_version
@@ -95,8 +96,9 @@ def test_children_get_every_setting_that_was_chosen() -> None:
 
 def test_children_read_their_settings_back(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
-        lease_seconds=1.5, log_json=True, imports=("a", "b"), redis_url="unix:///s", data_dir=LAYOUT.root
-    )
+        lease_seconds=1.5, log_json=True, imports=("a", "b"), redis_url="unix:///s", data_dir=LAYOUT.root,
+        webhook_secret=SecretStr("it comes whole"), webhook_events=("goal.*", "node.failed"),
+    )  # fmt: skip
     for name, value in child_environment(settings, "unix:///s", LAYOUT).items():
         monkeypatch.setenv(name, value)
     assert Settings() == settings

@@ -80,7 +80,7 @@ class AgentEntry(_Model):
     heartbeat: str | None = None
     """Path of the file with directives for it; the file need not be there yet."""
     cadence: Cadence | None = None
-    """How often that file is read: seconds, `5s`, `5m`, `2h`. Also `cadence_seconds`."""
+    """Kept: seconds, `5s`, `5m`, `2h`. The file with directives is read at once, whatever this says. Also `cadence_seconds`."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"] | None, BeforeValidator(_level)] = None
     """How much of it is logged; `warn` and `critical` are understood."""
     model: str | None = Field(None, min_length=1, max_length=128)

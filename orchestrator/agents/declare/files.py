@@ -48,7 +48,7 @@ class Folder:
         """The text of the file at a path below the folder. Raises Refused with the reason why it is not read."""
         path = normal(path)
         if path not in self._texts:
-            with self._opened(path) as descriptor:
+            with opened(self._root, path) as descriptor:
                 raw = _bounded(descriptor, limit)
             self.hold(path, raw)
         return self._texts[path]
@@ -64,35 +64,37 @@ class Folder:
     def look(self, path: str) -> str | None:
         """Why the file at a path could not be opened, `MISSING` included; None if it could."""
         try:
-            with self._opened(normal(path)):
+            with opened(self._root, normal(path)):
                 return None
         except Refused as refusal:
             return str(refusal)
 
-    @contextmanager
-    def _opened(self, path: str) -> Iterator[int]:
-        *folders, name = path.split("/")
-        current = -1
-        try:
-            current = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            for part in folders:
-                _must_be(current, part, stat.S_ISDIR, "folder")
-                current = _step(current, os.open(part, _FOLDER, dir_fd=current))
-            _must_be(current, name, stat.S_ISREG, "regular file")
-            current = _step(current, os.open(name, _FILE, dir_fd=current))
-            if not stat.S_ISREG(os.fstat(current).st_mode):
-                raise Refused(f"{name!r} is no regular file")
-            yield current
-        except FileNotFoundError:
-            raise Refused(MISSING) from None
-        except OSError as error:
-            raise Refused(f"it cannot be opened: {error.strerror}") from None
-        finally:
-            if current >= 0:
-                os.close(current)
-
 
 MISSING: Final = "there is no such file"
+
+
+@contextmanager
+def opened(root: Path, path: str) -> Iterator[int]:
+    """A descriptor of the file at a `normal` path below a folder. Raises Refused with the reason why it is not opened."""
+    *folders, name = path.split("/")
+    current = -1
+    try:
+        current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in folders:
+            _must_be(current, part, stat.S_ISDIR, "folder")
+            current = _step(current, os.open(part, _FOLDER, dir_fd=current))
+        _must_be(current, name, stat.S_ISREG, "regular file")
+        current = _step(current, os.open(name, _FILE, dir_fd=current))
+        if not stat.S_ISREG(os.fstat(current).st_mode):
+            raise Refused(f"{name!r} is no regular file")
+        yield current
+    except FileNotFoundError:
+        raise Refused(MISSING) from None
+    except OSError as error:
+        raise Refused(f"it cannot be opened: {error.strerror}") from None
+    finally:
+        if current >= 0:
+            os.close(current)
 
 
 def normal(path: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from orchestrator.domain.command import Order
 from orchestrator.domain.errors import InvalidGoal, NodeFailed
 from orchestrator.store.store import Store
 
@@ -18,8 +19,8 @@ GONE: Final = frozenset({"DROPPED", "SKIPPED"})
 class Patching(Protocol):
     """Changes the plan of a goal."""
 
-    def apply(self, goal: str, patch: Mapping[str, Any], reason: str = "") -> int:
-        """The plan's new version. Raises InvalidGoal, GoalNotFound, IllegalTransition."""
+    def apply(self, goal: str, patch: Mapping[str, Any], reason: str = "", *, order: Order | None = None) -> int:
+        """The plan's new version. Raises InvalidGoal, GoalNotFound, IllegalTransition, Repeated, Expired."""
         ...
 
 

@@ -26,6 +26,8 @@ GOALS: Final = 200
 """Goals that one look takes in, page after page."""
 NODES: Final = 200
 """Nodes of one queue of one goal that one look hands on."""
+OPEN_MS: Final = 65_000
+"""An open goal is looked at by beat at least this often; those that have ended wait for their time to live."""
 IN_VAIN: Final = 1
 """Invitations that nobody answered, before a queue counts as unserved."""
 
@@ -37,13 +39,15 @@ class Reassigner:
     store: Store
     sender: Sender
     slots: Slots
-    _cursor: int = field(default=0, init=False)
+    _start: int = field(default=0, init=False)
 
     def look(self, live_queues: Collection[str]) -> str:
         """One look; `live_queues` are those that live workers serve. Returns what it did, for the note of the tick."""
         if not live_queues:  # nobody is there at all: no agent is better than another
             return "no workers, nothing reassigned"
-        self._cursor, goals = self.store.goals.open_goals(self._cursor, GOALS)
+        goals = self.store.goals.due(self.store.goals.clock_ms() + OPEN_MS, GOALS, self._start)
+        # Places in the index move between two looks: who is passed over is met in the next round.
+        self._start = self._start + GOALS if len(goals) == GOALS else 0
         moved = stuck = 0
         for goal, waits in zip(goals, self.store.nodes.unanswered(goals), strict=True):
             lost = [queue for queue, count in waits.items() if count >= IN_VAIN and queue not in live_queues]

@@ -17,7 +17,10 @@ from orchestrator.agents.plan.proposal import MOST_NODES
 from orchestrator.agents.plan.scene import Stored, read_stored, workers
 from orchestrator.agents.plan.workflow import CYCLES, MOST_CYCLES, REVIEW
 from orchestrator.domain.agent import AgentCard
+from orchestrator.domain.command import Order
 from orchestrator.domain.errors import ChordalError, IllegalTransition, InvalidGoal
+from orchestrator.engine.came import recall
+from orchestrator.engine.control import ENDED
 from orchestrator.engine.payload import Payloads
 from orchestrator.store.store import Store
 
@@ -33,15 +36,19 @@ class NoPlanner(ChordalError):
 
 
 def replan(
-    store: Store, payloads: Payloads, patcher: Patching, goal: str, reason: str, *, approve: bool = False
-) -> str:
+    store: Store, payloads: Payloads, patcher: Patching, goal: str, reason: str, *, approve: bool = False,
+    order: Order | None = None,
+) -> str:  # fmt: skip
     """Have the plan of a goal changed by its planner; returns the id of the planner's node.
 
     The goal gets `replan-<n>`, with `approve` an approval, `apply-replan-<n>`, and `unchanged-replan-<n>`, which runs only
-    where one of them fails: the goal goes on by its plan then. Raises GoalNotFound, NoPlanner, and IllegalTransition where
-    the goal has ended, or where its plan is not carried out yet.
+    where one of them fails: the goal goes on by its plan then. Raises GoalNotFound, NoPlanner, IllegalTransition where
+    the goal has ended, or where its plan is not carried out yet, and with an `order` Repeated and Expired.
     """
-    store.goals.record(goal)
+    record = store.goals.record(goal)
+    recall(store, goal, order)
+    if record["state"] in ENDED or "cancelling" in record:  # before the planner's card is stored
+        raise IllegalTransition(f"goal {goal!r} is {record['state']}; its plan cannot be changed any more")
     cards = {name: AgentCard.model_validate_json(text) for name, text in store.agents.cards(goal).items()}
     if not workers(cards):
         raise NoPlanner(f"goal {goal!r} brings no agents along; change its plan with a patch")
@@ -57,7 +64,7 @@ def replan(
             name, apply, planner, replan_task(store, payloads, goal, stored, cards, reason), approve, stored
         )
         try:
-            patcher.apply(goal, {"add_nodes": nodes, "add_edges": edges}, f"replan: {reason}"[:1000])
+            patcher.apply(goal, {"add_nodes": nodes, "add_edges": edges}, f"replan: {reason}"[:1000], order=order)
         except InvalidGoal:
             if name not in read_stored(store, goal).names:
                 raise

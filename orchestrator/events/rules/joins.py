@@ -101,13 +101,14 @@ class Joins(Rule):
 
     def _fired(self, story: Story, source: str, target: str, letter: str) -> bool | None:
         """Whether an edge has fired; None: perhaps."""
-        state = story.node(source).state
-        if state == Told.UNKNOWN:
-            return None
+        parent, node = story.node(source), story.node(target)
+        state = parent.state
+        if state == Told.UNKNOWN or (not node.ended and node.first_claim and parent.reopened_at > node.first_claim):
+            return None  # it had fired, when the node began
         if letter == "a":
-            return story.node(source).ended
+            return parent.ended
         if letter == "f":
-            return state == NodeState.FAILED
+            return state == NodeState.FAILED or parent.as_failed
         if state != NodeState.DONE:
             return False
         return self.plan.holds.get((source, target)) if letter == "w" else True

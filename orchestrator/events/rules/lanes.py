@@ -20,19 +20,22 @@ class Lanes(Rule):
     """
 
     invariant = "I6"
-    types = frozenset({EventType.NODE_CLAIMED.value, EventType.GOAL_PATCHED.value})
+    types = frozenset({EventType.NODE_CLAIMED.value, EventType.NODE_REOPENED.value, EventType.GOAL_PATCHED.value})
 
     def __init__(self, plan: Plan, retries: int | None = None) -> None:
         super().__init__(plan, retries)
         self._head: dict[str, str] = {}
         self._place: dict[str, tuple[float, str]] = {}
         self._without_place = False
+        self._loosened = False
 
     def see(self, story: Story, event: Event) -> Iterator[Violation]:
-        if event.type == EventType.GOAL_PATCHED:
-            self._loosen(story)
-            return
         known = self.plan.nodes.get(event.node)
+        if event.type != EventType.NODE_CLAIMED:
+            self._loosen(story)
+            if known is not None and known.lane and event.type == EventType.NODE_REOPENED:
+                self._stand_anew(known.lane, event.node)
+            return
         if known is None or not known.lane:
             return
         lane, head = known.lane, self._head.get(known.lane, "")
@@ -49,13 +52,22 @@ class Lanes(Rule):
         before, who = self._place.get(lane, (float("-inf"), ""))
         self._place[lane] = (place, event.node)
         if who == event.node and not story.node(who).ended:
-            if place < before or (place > before and not story.patches):  # a patch may have made it stand in line anew
+            if place < before or (place > before and not self._loosened):
                 yield self.fault(event, f"its place in lane {lane} was {before:g} and is {place:g}")
         elif place <= before:
             yield self.fault(event, f"place {place:g} of lane {lane} follows {before:g}, that of {who}")
 
+    def _stand_anew(self, lane: str, node: str) -> None:
+        """A node that runs again joins the end of the line."""
+        if self._head.get(lane) == node:
+            del self._head[lane]
+        place, who = self._place.get(lane, (float("-inf"), ""))
+        if who == node:
+            self._place[lane] = place, ""
+
     def _loosen(self, story: Story) -> None:
-        """A patch may have taken a node that nobody holds out of its line."""
+        """A patch, or a retry while the goal runs, may have taken a node that nobody holds out of its line, to stand there anew."""
+        self._loosened = True
         for lane, head in list(self._head.items()):
             if story.node(head).state not in (NodeState.RUNNING, NodeState.WAITING):
                 del self._head[lane]

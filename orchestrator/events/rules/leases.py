@@ -22,7 +22,8 @@ class Leases(Rule):
 
     invariant = "I5"
     types = frozenset({
-        EventType.NODE_CLAIMED.value, EventType.NODE_LOST.value, EventType.NODE_SKIPPED.value, EventType.NODE_DROPPED.value,
+        EventType.NODE_CLAIMED.value, EventType.NODE_LOST.value, EventType.NODE_STOPPED.value,
+        EventType.NODE_SKIPPED.value, EventType.NODE_DROPPED.value,
     })  # fmt: skip
 
     def __init__(self, plan: Plan, retries: int | None = None) -> None:
@@ -36,11 +37,12 @@ class Leases(Rule):
         node = story.node(event.node)
         if event.type == EventType.NODE_CLAIMED:
             yield from self._claim(story, node, event)
-        elif event.type == EventType.NODE_LOST:
+        elif event.type in (EventType.NODE_LOST, EventType.NODE_STOPPED):
+            ended = "ran out" if event.type == EventType.NODE_LOST else "was taken away"
             if node.state not in (NodeState.RUNNING, Told.UNKNOWN):
-                yield self.fault(event, f"a lease ran out that nobody held: it is {node.state}")
+                yield self.fault(event, f"a lease {ended} that nobody held: it is {node.state}")
             elif node.token is not None and event.token != node.token:
-                yield self.fault(event, f"lease {event.token} ran out; the valid one is {node.token}")
+                yield self.fault(event, f"lease {event.token} {ended}; the valid one is {node.token}")
         elif node.state == NodeState.RUNNING:
             yield self.fault(event, f"{event.type} while lease {node.token} is valid")
 

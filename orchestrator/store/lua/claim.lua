@@ -8,8 +8,10 @@
 --@include graph
 --@include finish
 --@include invite
+--@include hold
 --@include take
 if not goal_state then return { 'GONE', {}, {} } end
+mind(ARGV[9])
 local worker, nonce, queue = ARGV[2], ARGV[3], ARGV[5]
 if ARGV[8] ~= '' then
   -- The invitation has arrived: it is out no longer, and its wait tells how patient the next deadline must be.

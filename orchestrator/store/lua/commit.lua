@@ -18,39 +18,20 @@
 --@include graph
 --@include finish
 --@include invite
+--@include hold
 --@include take
 --@include park
 --@include nodes
 --@include turn
 --@include ahead
+--@include judge
 if not goal_state then
   local gone = {}
   for index = 1, tonumber(ARGV[11]) do gone[index] = 'gone' end
   return { 'GONE', gone, {}, {}, 0 }
 end
-local worker, verdicts = ARGV[2], {}
-
-local function apply(node, token, attempt, outcome, body, extra, data)
-  if outcome == 'done' then complete(node, 'RUNNING', body, extra, attempt, token, worker, data)
-  elseif outcome == 'failed' then fail(node, 'RUNNING', body, extra, attempt, token, worker)
-  elseif outcome == 'retry' then retry_later(node, body, extra, attempt, token, worker)
-  elseif outcome == 'park' then park(node, body, extra, attempt, token, worker)
-  else
-    if body == '' then call('HINCRBY', task(node), 'attempt', -1) else call('HSET', task(node), 'resume', body) end
-    make_ready(node, 'RUNNING')
-    emit('node.released', node, attempt, token, worker, '')
-  end
-end
-
-local function judge(node, token, nonce)
-  local mine = token .. ' ' .. nonce .. ' '
-  local held = call('GET', lock(node))
-  if held and string.sub(held, 1, #mine) == mine then return cancelling and 'cancelling' or 'accepted' end
-  local record = call('HMGET', task(node), 'state', 'token')
-  if record[2] == token and record[1] ~= 'RUNNING' and not held and record[1] ~= 'CANCELLED' then return 'repeated' end
-  return 'fenced'
-end
-
+mind(ARGV[7])
+local verdicts = {}
 expect_ahead(12, tonumber(ARGV[11]), ARGV[10])
 for index = 1, tonumber(ARGV[11]) do
   local at = 12 + (index - 1) * 8

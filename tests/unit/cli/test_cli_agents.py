@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ from orchestrator.cli.main import chordal as chordal_group
 from orchestrator.domain.errors import IllegalTransition
 from orchestrator.domain.validate import read_goal
 from orchestrator.settings import Settings
-from support.door import Door, Run
+from support.door import Door, Run, answered
 
 ANSWER = {
     "kind": "answer", "turn": 1, "text": "I look.\n\x1b[2Jhidden", "model": "small", "input_tokens": 1200,
@@ -45,10 +44,6 @@ class Desk:
         self.said: list[dict[str, Any]] = []
         self.raises: Exception | None = None
 
-    def steer(self, goal: str, node: str, messages: Any, id: str | None = None) -> str:
-        self._note("steer", goal, node, messages, id)
-        return "steered"
-
     def complete_deferred(self, token: str, result: Any = None, *, error: str | None = None) -> str:
         self._note("complete", token, result, error)
         return "completed"
@@ -67,24 +62,30 @@ class Desk:
 def desk(door: Door) -> Desk:
     made = Desk()
     door.agents = made  # type: ignore[attr-defined]
-    door.reachable = nullcontext  # type: ignore[attr-defined]
     return made
 
 
-def test_steer_hands_the_message_on(desk: Desk, chordal: Run) -> None:
+def test_steer_hands_the_message_on(door: Door, chordal: Run) -> None:
+    door.commands.says["STEER"] = lambda command: answered(command, "steered")
     result = chordal("steer", "g1", "write", "Keep it short.")
-    assert result.exit_code == 0
-    assert "next turn" in result.stdout
+    assert (result.exit_code, result.stdout) == (0, "node write of goal g1 will read it with its next turn\n")
     chordal("steer", "g1", "write", "-", "--as", "system", "--id", "m7", text="From a file.")
-    assert desk.calls == [
-        ("steer", "g1", "write", [{"role": "user", "content": "Keep it short."}], None),
-        ("steer", "g1", "write", [{"role": "system", "content": "From a file."}], "m7"),
+    assert "agent writer of goal g1" in chordal("steer", "g1", "--agent", "writer", "All of you.").stdout
+    assert [(one.node or one.agent, one.id, one.arguments.message) for one in door.commands.given] == [
+        ("write", "", [{"role": "user", "content": "Keep it short."}]),
+        ("write", "m7", [{"role": "system", "content": "From a file."}]),
+        ("writer", "", [{"role": "user", "content": "All of you."}]),
     ]
     assert json.loads(chordal("steer", "g1", "write", "x", "--json").stdout)["outcome"] == "steered"
 
 
-def test_steering_what_has_ended_exits_with_2(desk: Desk, chordal: Run) -> None:
-    desk.raises = IllegalTransition("node 'write' is DONE; nobody would read the message")
+def test_a_text_without_quotes_is_no_message(door: Door, chordal: Run) -> None:
+    result = chordal("steer", "g1", "write", "Keep", "it", "short")
+    assert (result.exit_code, "quotes" in result.stderr, door.commands.given) == (2, True, [])
+
+
+def test_steering_what_has_ended_exits_with_2(door: Door, chordal: Run) -> None:
+    door.raises = IllegalTransition("node 'write' is DONE; nobody would read the message")
     result = chordal("steer", "g1", "write", "x")
     assert (result.exit_code, "nobody would read" in result.stderr) == (2, True)
 

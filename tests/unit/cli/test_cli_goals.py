@@ -124,29 +124,6 @@ def test_events_follow_to_the_end_of_the_goal(door: Door, chordal: Run) -> None:
     assert len(chordal("events", "g1", "--follow", "--json").stdout.splitlines()) == 2500
 
 
-@pytest.mark.parametrize(
-    ("words", "call"),
-    [
-        (("pause", "g1", "--reason", "why"), ("pause", "g1", {"reason": "why"})),
-        (("resume", "g1"), ("resume", "g1")),
-        (("cancel", "g1"), ("cancel", "g1", {"reason": ""})),
-        (("retry", "g1", "--node", "a"), ("retry", "g1", {"node": "a"})),
-        (("approve", "g1", "a", "--comment", "ok"), ("approve", "g1", "a", {"comment": "ok"})),
-        (("reject", "g1", "a"), ("reject", "g1", "a", {"comment": ""})),
-        (("signal", "g1", "paid", '{"amount": 12}'), ("signal", "g1", "paid", {"payload": {"amount": 12}})),
-        (("signal", "g1", "paid"), ("signal", "g1", "paid", {"payload": None})),
-    ],
-)
-def test_control_commands_pass_on_what_was_said(
-    door: Door, chordal: Run, words: tuple[str, ...], call: tuple[object, ...]
-) -> None:
-    result = chordal(*words)
-    assert result.exit_code == 0
-    assert door.calls == [call]
-    assert "goal g1" in result.stdout
-    assert json.loads(chordal(*words, "--json").stdout)["outcome"] == words[0]
-
-
 def test_doctor_says_what_is_wrong_and_what_to_do(door: Door, chordal: Run) -> None:
     door.checks = [
         Check("Redis", True, "7.4"),

@@ -6,48 +6,47 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.agents.plan.applying import bad_plan
 from orchestrator.cli import ground
+from orchestrator.domain.command import Command
 from orchestrator.domain.errors import RedisNotReachable
 from orchestrator.domain.states import GoalState, NodeState
 from orchestrator.domain.views import NodeStatus
 from orchestrator.settings import Settings
-from support.door import Door, Run, make_event, make_status
+from support.door import Door, Run, answered, make_event, make_status
 
 
 @pytest.fixture
-def asked(door: Door) -> list[tuple[str, str, bool]]:
-    calls: list[tuple[str, str, bool]] = []
-
-    def replan(goal: str, reason: str, *, approve: bool) -> str:
-        calls.append((goal, reason, approve))
-        return "replan-1"
-
-    door.agents = SimpleNamespace(replan=replan)  # type: ignore[attr-defined]
-    return calls
+def asked(door: Door) -> list[Command]:
+    door.commands.says["REPLAN"] = lambda command: answered(command, "replanned", node="replan-1")
+    return door.commands.given
 
 
-def test_replan_hands_the_reason_on(asked: list[tuple[str, str, bool]], chordal: Run) -> None:
+def test_replan_hands_the_reason_on(asked: list[Command], chordal: Run) -> None:
     result = chordal("replan", "g1", "--reason", "in French")
     assert (result.exit_code, result.stdout) == (0, "goal g1 is planned anew by its node replan-1\n")
-    assert chordal("replan", "g1", "--reason", "in French", "--approve", "--json").exit_code == 0
-    assert asked == [("g1", "in French", False), ("g1", "in French", True)]
+    found = json.loads(chordal("replan", "g1", "--reason", "in French", "--approve", "--json").stdout)
+    assert (found["goal_id"], found["node"], found["outcome"]) == ("g1", "replan-1", "replanned")
+    assert [(one.goal, one.reason, one.arguments.approve) for one in asked] == [
+        ("g1", "in French", False), ("g1", "in French", True),
+    ]  # fmt: skip
 
 
-def test_replan_needs_a_reason(asked: list[tuple[str, str, bool]], chordal: Run) -> None:
+def test_replan_needs_a_reason(asked: list[Command], chordal: Run) -> None:
     result = chordal("replan", "g1")
     assert result.exit_code == 2
     assert "--reason" in result.stderr
     assert asked == []
 
 
-def test_approve_without_a_plan_is_as_before(door: Door, chordal: Run) -> None:
+def test_approve_without_a_plan_says_nothing_of_one(door: Door, chordal: Run) -> None:
     assert chordal("approve", "g1", "ask", "--comment", "yes").exit_code == 0
-    assert door.calls == [("approve", "g1", "ask", {"comment": "yes"})]
+    assert door.commands.payloads == [
+        {"command": "APPROVE", "goal": "g1", "node": "ask", "arguments": {"comment": "yes"}}
+    ]
 
 
 def test_an_edited_plan_that_is_no_yaml_is_a_wrong_option(door: Door, chordal: Run, tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_an_edited_plan_that_is_no_yaml_is_a_wrong_option(door: Door, chordal: R
     result = chordal("approve", "g1", "approve-plan", "--plan", str(file))
     assert result.exit_code == 2
     assert "--plan" in result.stderr
-    assert door.calls == [], "nothing was answered"
+    assert (door.calls, door.commands.given) == ([], []), "nothing was answered"
 
 
 def test_a_model_plans_only_where_no_dag_is_given(door: Door, chordal: Run, tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_a_file_without_a_plan_approves_nothing(door: Door, chordal: Run, tmp_pa
     result = chordal("approve", "g1", "approve-plan", "--plan", str(file))
     assert result.exit_code == 2
     assert "there is no plan in it" in result.stderr
-    assert door.calls == [], "nothing was answered"
+    assert (door.calls, door.commands.given) == ([], []), "nothing was answered"
 
 
 def test_the_faults_of_an_edited_plan_are_listed_for_programs(door: Door, chordal: Run, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +16,10 @@ from orchestrator.agents.declare.instructions import read_instructions
 from orchestrator.agents.plan.planner import planner_of
 from orchestrator.cli.reparse import Watch
 from orchestrator.domain.agent import AgentCard
+from orchestrator.domain.command import Answer, Command, Denied
 from orchestrator.domain.errors import ChordalError, GoalNotFound, IllegalTransition, RedisNotReachable
-from support.door import Door, Run
+from orchestrator.domain.verbs import Reparse
+from support.door import Door, Run, answered
 
 TEXT = "## Agents\n### a\n- Instructions: a.md\n### b\n- Role: planner\n- Goal: g\n### c\n- Goal: other\n"
 
@@ -36,12 +40,20 @@ class Desk:
             raise self.raises
         return self.stored
 
-    def reparse(self, goal: str, cards: list[AgentCard], source: str, removed: list[str]) -> list[str]:
-        self.cards(goal)
-        self.given.append((goal, [card.name for card in cards], source))
-        changed = [card.name for card in cards if self.stored.get(card.name) != card]
-        self.stored |= {card.name: card for card in cards}
-        return changed + [name for name in removed if self.stored.pop(name, None)]
+    def act(self, command: Command) -> Answer:
+        given: Reparse = command.arguments
+        self.cards(command.goal or "")
+        self.given.append((command.goal or "", [card.name for card in given.agents], given.source))
+        changed = [card.name for card in given.agents if self.stored.get(card.name) != card]
+        self.stored |= {card.name: card for card in given.agents}
+        changed += [name for name in given.removed if self.stored.pop(name, None)]
+        return answered(command, "reparsed", **({"changed": ", ".join(changed)} if changed else {}))
+
+    carry_out = act
+
+    @contextmanager
+    def reachable(self) -> Iterator[None]:
+        yield
 
 
 @pytest.fixture
@@ -61,7 +73,7 @@ def desk(path: Path) -> Desk:
 @pytest.fixture
 def watch(path: Path, desk: Desk) -> Watch:
     """What looks at it for goal g."""
-    door: Any = SimpleNamespace(agents=desk)
+    door: Any = SimpleNamespace(agents=desk, commands=desk, reachable=desk.reachable)
     return Watch(door, "g", read_instructions(path).for_goal("g"))
 
 
@@ -128,12 +140,13 @@ def test_what_redis_did_not_take_is_tried_again(path: Path, desk: Desk, watch: W
 
 
 def test_the_command(door: Door, chordal: Run, path: Path, desk: Desk) -> None:
-    door.agents = desk  # type: ignore[attr-defined]
+    door.agents = door.commands = desk  # type: ignore[assignment, attr-defined]
     assert chordal("reparse", "g", str(path)).stdout == "nothing changed\n"
     (path.parent / "a.md").write_text("Be very kind.")
     assert chordal("reparse", "g", str(path.parent)).stdout == "changed: a\n"
     (path.parent / "a.md").write_text("Be kind again.")
-    assert json.loads(chordal("reparse", "g", str(path), "--json").stdout) == {"goal_id": "g", "changed": ["a"]}
+    found = json.loads(chordal("reparse", "g", str(path), "--json").stdout)
+    assert (found["goal_id"], found["changed"], found["outcome"]) == ("g", ["a"], "reparsed")
     path.write_text("")
     assert chordal("reparse", "g", str(path)).exit_code == 2
 
@@ -141,7 +154,7 @@ def test_the_command(door: Door, chordal: Run, path: Path, desk: Desk) -> None:
 def test_agents_that_are_declared_no_more_are_removed_and_others_stay(
     door: Door, chordal: Run, path: Path, desk: Desk
 ) -> None:
-    door.agents = desk  # type: ignore[attr-defined]
+    door.agents = door.commands = desk  # type: ignore[assignment, attr-defined]
     desk.stored |= {name: AgentCard(name=name) for name in ("own", "gone")}
     ours = planner_of({"a": AgentCard(name="a")})
     desk.stored[ours.name] = ours
@@ -160,7 +173,7 @@ def test_agents_that_are_declared_no_more_are_removed_and_others_stay(
 def test_a_goal_that_a_file_of_several_goals_does_not_name_is_refused(
     door: Door, chordal: Run, path: Path, desk: Desk
 ) -> None:
-    door.agents = desk  # type: ignore[attr-defined]
+    door.agents = door.commands = desk  # type: ignore[assignment, attr-defined]
     result = chordal("reparse", "nobody", str(path))
     assert result.exit_code == 2
     assert "of the goals g, other, not of nobody" in result.stderr
@@ -196,4 +209,13 @@ def test_a_folder_that_cannot_be_opened_is_told_once(path: Path, watch: Watch, m
         patch.setattr("os.open", full)
         assert "it cannot be opened: Too many open files" in watch.look()
         assert watch.look() == ""
+    assert watch.look() == ""
+
+
+def test_who_may_not_is_told_once_and_does_not_ask_again(path: Path, desk: Desk, watch: Watch) -> None:
+    assert watch.look() == ""
+    (path.parent / "a.md").write_text("Be very kind.")
+    desk.raises = Denied("cli:ann@h may not REPARSE")
+    assert "may not REPARSE" in watch.look()
+    desk.raises = AssertionError("it asked again")
     assert watch.look() == ""

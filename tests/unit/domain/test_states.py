@@ -29,7 +29,7 @@ def test_no_state_leads_to_itself() -> None:
 
 def test_terminal_states_are_left_by_a_retry_only() -> None:
     left = {state for state in NODE_TERMINAL if NODE_MOVES[state]}
-    assert left == {NodeState.FAILED, NodeState.SKIPPED}
+    assert left == {NodeState.DONE, NodeState.FAILED, NodeState.SKIPPED}
     assert all(NODE_MOVES[state] <= {NodeState.READY, NodeState.BLOCKED} for state in left)
     assert {state for state in GOAL_TERMINAL if GOAL_MOVES[state]} == {GoalState.FAILED}
 
@@ -47,7 +47,7 @@ def test_an_allowed_move_answers_with_the_new_state() -> None:
 
 
 def test_a_forbidden_move_tells_the_story() -> None:
-    with pytest.raises(IllegalTransition, match=r"node 'a' is DONE; it cannot become READY.*nowhere, it has ended"):
-        move_node("a", NodeState.DONE, NodeState.READY)
+    with pytest.raises(IllegalTransition, match=r"node 'a' is DROPPED; it cannot become READY.*nowhere, it has ended"):
+        move_node("a", NodeState.DROPPED, NodeState.READY)
     with pytest.raises(IllegalTransition, match=r"goal 'g' is FAILED.*can go to: RUNNING"):
         move_goal("g", GoalState.FAILED, GoalState.DONE)

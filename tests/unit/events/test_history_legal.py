@@ -71,6 +71,50 @@ LEGAL: dict[str, tuple[tuple[str, ...], Plan | None]] = {
     ),
     "a condition that may have held": (("node.claimed a 1", "node.done a 1", "node.claimed b 2"), WHEN),
     "a condition that may not have held": (("node.claimed a 1", "node.done a 1", "node.skipped b"), WHEN),
+    "a command that acts on the goal and on its nodes": (
+        tuple(f'command.applied {node} {{"command": "c", "expires": 2000}}' for node in ("", "a", "b")), None,
+    ),
+    "a node that is stopped and runs again": (
+        (
+            "node.claimed a 1 attempt=1", "goal.paused", "node.stopped a 1", "node.fenced a 1", "goal.resumed",
+            "node.claimed a 2 attempt=2", "node.done a 2",
+        ),
+        None,
+    ),
+    "a hold that has ended": (
+        ('goal.held {"node": "a"}', "node.claimed b 1", 'goal.released {"node": "a"}', "node.claimed a 2"), None,
+    ),
+    "what runs when it is held": (("node.claimed a 1", 'goal.held {"node": "a"}', "node.done a 1"), None),
+    "a node of another agent, as it was handed on": (
+        ('goal.held {"agent": "w"}', "node.reassigned a", "node.claimed a 1"),
+        plan([{"id": "a", "kind": "agent", "agent": "w"}]),
+    ),
+    "a failure that is retried while its goal runs": (
+        (*FAILED, "node.skipped b", "node.skipped c", "node.reopened a", "node.reopened b", "node.reopened c",
+         "node.claimed a 2", "node.done a 2", "node.claimed b 3", "node.done b 3", "node.claimed c 4"),
+        CHAIN,
+    ),
+    "a rescue that began before its parent was retried": (
+        (*FAILED, "node.claimed b 2", "node.reopened a", "node.claimed a 3", "node.lost b 2", "node.claimed b 4", "node.done b 4"),
+        RESCUE,
+    ),
+    "what is done runs again with the node before it": (
+        (*FAILED, "node.claimed c 2", 'node.done c 2 {"output": "aaa"}', "goal.failed", "node.reopened c", "goal.retried",
+         "node.claimed a 3", "node.done a 3", "node.skipped b", "node.claimed c 4", 'node.done c 4 {"output": "bbb"}', "goal.done"),
+        RESCUE,
+    ),
+    "a drop as failed": (('node.dropped a {"as": "failed"}', "node.claimed b 1", "node.claimed c 2"), RESCUE),
+    "a failed goal that is edited and gets a budget": (
+        (*FAILED, "goal.failed", 'node.edited a {"inputs": ["x"]}', 'command.applied a {"command": "c"}', "goal.budget",
+         "goal.retried", "node.claimed a 2"),
+        None,
+    ),
+    "a lane whose node runs again": (
+        ('node.claimed x 1 {"place": 1}', "node.done x 1", 'node.claimed y 2 {"place": 2}',
+         'node.failed y 2 {"reason": "error"}', "goal.failed", "node.reopened x", "goal.retried",
+         'node.claimed y 3 {"place": 3}', "node.done y 3", 'node.claimed x 4 {"place": 4}'),
+        LANE,
+    ),
     "a goal that is retried": (
         (
             "node.claimed a 1 attempt=1", 'node.failed a 1 {"reason": "error"}', "node.skipped b", "node.skipped c",

@@ -10,6 +10,8 @@ from support.tale import broken_by, plan, tale
 
 PAIR = plan(["a", "b"], [("a", "b")])
 LANE = plan([{"id": "x", "lane": "l"}, {"id": "y", "lane": "l"}])
+RESCUE = plan(["a", "b"], [{"source": "a", "target": "b", "on": "failed"}])
+WRITER = plan([{"id": "w", "kind": "agent", "agent": "writer"}])
 RETRIES = plan([{"id": "a", "retries": 1}, "b"])
 DONE = ("node.claimed a 1", "node.done a 1")
 LIMITS = '"limits": {"concurrent": 2, "requests": 3, "tokens": 100, "seconds": 60}'
@@ -18,6 +20,11 @@ LIMITS = '"limits": {"concurrent": 2, "requests": 3, "tokens": 100, "seconds": 6
 def permit(name: str, tokens: int = 1, at: int = 0) -> str:
     time = f"at={at} " if at else ""
     return f'llm.permit {time}{{"permit": "{name}", "account": "acc", "tokens": {tokens}, {LIMITS}}}'
+
+
+def applied(command: str, node: str = "", at: int = 0, expires: int = 0) -> str:
+    more = f', "expires": {expires}' if expires else ""
+    return f'command.applied {node}{f" at={at}" if at else ""} {{"command": "{command}", "by": "cli"{more}}}'
 
 
 FAULTS: dict[str, tuple[list[str], tuple[str, ...], Plan | None]] = {
@@ -81,46 +88,41 @@ FAULTS: dict[str, tuple[list[str], tuple[str, ...], Plan | None]] = {
     "a commit after the cancel": (["I8 a"], ("node.claimed a 1", "goal.cancelling", "node.done a 1"), None),
     "an LLM call after the cancel": (["I8"], ("goal.cancelling", permit("p")), None),
     "a claim while paused": (["I8 a"], ("goal.paused", "node.claimed a 1"), None),
-    "a command that acts twice": (
-        ["I9"],
-        (
-            'command.accepted {"command": "c", "target": "w1"}', 'command.applied {"command": "c", "receiver": "w1"}',
-            'command.applied {"command": "c", "receiver": "w1"}',
-        ),
-        None,
+    "a command that acts twice": (["I9"], (applied("c"), "node.claimed a 1", applied("c")), None),
+    "a command that acts on a node twice": (["I9 a"], (applied("c", "a"), applied("c", "b"), applied("c", "a")), None),
+    "a command that acts where it was refused": (
+        ["I9"], ('command.refused {"command": "c", "verb": "RETRY", "why": "it runs"}', applied("c")), None,
     ),
-    "a command that acts elsewhere": (
-        ["I9"],
-        ('command.accepted {"command": "c", "target": "w1"}', 'command.applied {"command": "c", "receiver": "w2"}'),
-        None,
+    "a command that acts too late": (["I9"], (applied("c", at=1021, expires=1020),), None),
+    "a command that is refused too late": (
+        ["I9 a"], ('command.refused a at=1021 {"command": "c", "expires": 1020}',), None,
     ),
-    "a broadcast that acts twice on one": (
-        ["I9"],
-        (
-            'command.accepted {"command": "c", "target": "*"}', 'command.applied {"command": "c", "receiver": "w1"}',
-            'command.applied {"command": "c", "receiver": "w2"}', 'command.applied {"command": "c", "receiver": "w1"}',
-        ),
-        None,
+    "a command without an id": (["I9"], ('command.applied {"by": "cli"}',), None),
+    "a commit of a stopped node": (["I1 a"], ("node.claimed a 1", "node.stopped a 1", "node.done a 1"), None),
+    "a stop of what does not run": (["I5 a"], ("node.stopped a 1",), None),
+    "a stop of another lease": (["I5 a"], ("node.claimed a 1", "node.stopped a 7"), None),
+    "a claim of a held node": (["I8 a"], ('goal.held {"node": "a"}', "node.claimed a 1"), None),
+    "a claim of a held agent's node": (["I8 w"], ('goal.held {"agent": "writer"}', "node.claimed w 1"), WRITER),
+    "a claim after another was released": (
+        ["I8 a"], ('goal.held {"node": "a"}', 'goal.released {"node": "b"}', "node.claimed a 1"), None,
     ),
-    "a command that acts too late": (
-        ["I9"],
-        (
-            'command.accepted at=1010 {"command": "c", "target": "w1", "expires": 1020}',
-            'command.applied at=1021 {"command": "c", "receiver": "w1"}',
-        ),
-        None,
+    "a node that is reopened before it ended": (["I2 a"], ("node.claimed a 1", "node.reopened a"), None),
+    "a done node that is reopened in a goal that runs": (["I2 a"], (*DONE, "node.reopened a"), None),
+    "a dropped node that is reopened": (["I2 a"], ("node.dropped a", "node.reopened a"), None),
+    "a claim before its parent has run again": (
+        ["I3 b"],
+        (*DONE, "node.claimed b 2", 'node.failed b 2 {"reason": "error"}', "goal.failed", "node.reopened a",
+         "goal.retried", "node.claimed b 3"),
+        PAIR,
     ),
-    "a command that acts when it has expired": (
-        ["I9"],
-        (
-            'command.accepted {"command": "c", "target": "w1"}', 'command.expired {"command": "c"}',
-            'command.applied {"command": "c", "receiver": "w1"}',
-        ),
-        None,
-    ),
-    "a command that nobody gave": (["I9"], ('command.applied {"command": "c", "receiver": "w1"}',), None),
-    "a command that is taken in twice": (
-        ["I9"], ('command.accepted {"command": "c"}', 'command.accepted {"command": "c"}'), None,
+    "a claim behind a drop that is not as failed": (["I3 b"], ("node.dropped a", "node.claimed b 1"), RESCUE),
+    "an edit of a goal that is done": (["I2 a"], (*DONE, "goal.done", "node.edited a"), None),
+    "a command on a goal that is cancelled": (["I2"], ("goal.cancelling", "goal.cancelled", applied("c")), None),
+    "a place in a lane that was kept through a second run": (
+        ["I6 x"],
+        ('node.claimed x 1 {"place": 1}', "node.done x 1", 'node.claimed y 2 {"place": 2}',
+         'node.failed y 2 {"reason": "error"}', "goal.failed", "node.reopened x", "goal.retried", 'node.claimed x 3 {"place": 1}'),
+        LANE,
     ),
     "a second run under one id": (["I11"], ("goal.submitted",), None),
     "an attempt too many": (

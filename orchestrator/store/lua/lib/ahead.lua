@@ -4,9 +4,9 @@
 
 -- Let these nodes be taken over as soon as their join fires, if the plan is still the one that the worker saw.
 local function expect_ahead(at, results, version)
-  if goal_state ~= 'RUNNING' or cancelling or goal[5] ~= version then return end
+  if goal_state ~= 'RUNNING' or cancelling or goal[5] ~= version or (fleet and queue_held(ARGV[5])) then return end
   for index = 1, results do
-    if string.sub(ARGV[at + 3], 1, 1) == '+' then ahead[ARGV[at]] = 'expected' end
+    if string.sub(ARGV[at + 3], 1, 1) == '+' and not (holding() and is_held(ARGV[at])) then ahead[ARGV[at]] = 'expected' end
     at = at + 8
   end
 end

@@ -1,15 +1,18 @@
 -- Names shared by every operation on one goal. KEYS[1] is the goal's record `dag:{goal}`, KEYS[2] the prefix
 -- `task:{goal}`; every other key is derived from the two, so all share one hash slot. ARGV[1] is the time in
--- milliseconds, or '' for the server's clock, which is read once a script.
+-- milliseconds, or '' for the server's clock, which is read once a script; behind a blank the order, JSON, of the command
+-- that the script carries out, if there is one (order.lua).
 local G, T = KEYS[1], KEYS[2]
 local NODES, DEPS, EDGES = G .. ':nodes', G .. ':deps', G .. ':edges'
 local OUTPUTS, DEAD, EVENTS = G .. ':outputs', G .. ':dead', G .. ':events'
 local LEASES, TIMERS, PARKED, SIGNALS = G .. ':leases', G .. ':timers', G .. ':parked', G .. ':signals'
 local DISPATCH, RIPPLE = G .. ':dispatch', G .. ':ripple'
+local HELD, ASIDE = G .. ':held', G .. ':aside'
 local call = redis.call
-local now, stamp = tonumber(ARGV[1]), '*'
+local when, order_text = string.match(ARGV[1], '^(%d*) ?(.*)$')
+local now, stamp = tonumber(when), '*'
 if now then
-  stamp = ARGV[1] .. '-*'
+  stamp = when .. '-*'
 else
   local time = call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -20,8 +23,9 @@ local function task(node) return T .. ':' .. node end
 local function lock(node) return T .. ':' .. node .. ':lock' end
 local function ready_key(queue) return G .. ':ready:' .. queue end
 
--- The goal's record, read once: state, cancelling, events limit, priority, version of the plan.
-local goal = call('HMGET', G, 'state', 'cancelling', 'events_limit', 'priority', 'version')
+-- The goal's record, read once: state, cancelling, events limit, priority, version of the plan, created, and whether nodes
+-- of it may be held or set aside.
+local goal = call('HMGET', G, 'state', 'cancelling', 'events_limit', 'priority', 'version', 'created', 'held')
 local goal_state, cancelling, events_limit = goal[1], goal[2], goal[3]
 
 local function emit(kind, node, attempt, token, worker, data)

@@ -74,9 +74,10 @@ local function next_dispatch(dispatch_ms)
   local at = math.huge
   for _, field in ipairs(call('HKEYS', DISPATCH)) do
     local queue = string.match(field, '^due:(.+)$')
-    if queue and call('ZCARD', ready_key(queue)) > 0 then at = math.min(at, tonumber(call('HGET', DISPATCH, field))) end
+    if queue and not queue_held(queue) and call('ZCARD', ready_key(queue)) > 0 then at = math.min(at, tonumber(call('HGET', DISPATCH, field))) end
   end
-  return at == math.huge and now + dispatch_ms or at
+  if at < math.huge then return at end
+  return now + ((fleet or goal[7]) and 10000 or dispatch_ms) -- what is held does not become free so soon
 end
 
 local function next_due(deadline, dispatch_ms)

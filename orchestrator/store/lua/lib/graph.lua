@@ -34,7 +34,7 @@ local function leave_lane(node)
   local head = call('ZRANGE', line, 0, 0)[1]
   if not head then return end
   local record = call('HMGET', task(head), 'state', 'score', 'queue')
-  if record[1] == 'READY' then
+  if record[1] == 'READY' and not (goal[7] and call('ZSCORE', ASIDE, head)) then
     local queue = record[3] or 'default'
     call('ZADD', ready_key(queue), record[2] or 0, head)
     touched[queue] = true

@@ -1,5 +1,15 @@
 -- Which Celery messages to send. A message is an invitation to work on one queue of one goal; as many are out as
--- there are ready nodes, but no more than there are free slots, and at least one. `slots` is JSON: {"queue": slots}.
+-- there are ready nodes, but no more than there are free slots, and at least one. `slots` is JSON: {"queue": slots}, and
+-- where something is held in the whole fleet "*held": {"queues": {queue: 1}, "agents": {"owner/agent": 1}}; `*` is any.
+local fleet -- what is held in the whole fleet, or nil
+local function mind(slots_json)
+  if string.find(slots_json, '"*held"', 1, true) then fleet = cjson.decode(slots_json)['*held'] end
+end
+local function queue_held(queue)
+  local queues = fleet and fleet.queues
+  return queues and (queues[queue] or queues['*'])
+end
+
 local function invite(queue, slots, dispatch_ms, out)
   local ready = call('ZCARD', ready_key(queue))
   if ready == 0 then return end
@@ -26,7 +36,10 @@ local function invitations(slots_json, dispatch_ms)
   local out = {}
   if next(touched) and goal_state == 'RUNNING' and not cancelling then
     local slots = cjson.decode(slots_json)
-    for queue in pairs(touched) do invite(queue, slots, tonumber(dispatch_ms), out) end
+    fleet = slots['*held']
+    for queue in pairs(touched) do
+      if not queue_held(queue) then invite(queue, slots, tonumber(dispatch_ms), out) end
+    end
   end
   return out
 end

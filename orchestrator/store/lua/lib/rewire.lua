@@ -1,5 +1,10 @@
 -- The moves of a patch.
 local OUTCOME = { DONE = 'd', FAILED = 'f', SKIPPED = 's', DROPPED = 'x', CANCELLED = 's' }
+-- Of a node that has ended; one that was dropped as failed counts as such.
+local function outcome_of(node)
+  local record = call('HMGET', task(node), 'state', 'as')
+  return record[1] == 'DROPPED' and record[2] or OUTCOME[record[1] or '']
+end
 local OPEN = { BLOCKED = true, READY = true }
 
 -- The first node that the patch may not touch any more, or nil. Checked before anything is written.
@@ -22,6 +27,7 @@ end
 local function unqueue(node)
   local record = call('HMGET', task(node), 'queue', 'lane')
   call('ZREM', ready_key(record[1] or 'default'), node)
+  if goal[7] then call('ZREM', ASIDE, node) end
   leave_lane(node)
 end
 
@@ -29,7 +35,7 @@ end
 local function rewire(target)
   local node, need, open = target.id, target.need, 0
   for _, parent in ipairs(target.parents) do
-    local outcome = OUTCOME[call('HGET', task(parent[1]), 'state') or '']
+    local outcome = outcome_of(parent[1])
     if not outcome then open = open + 1
     elseif fires(parent[2], outcome, node, parent[3] == 0 and ' ' .. node .. ' ' or '') then need = need - 1 end
   end
@@ -51,7 +57,8 @@ local function rewire(target)
   end
 end
 
-local function drop(node)
+-- `as` 'f': its edges fire as if it had failed, and so does the goal if nothing deals with that.
+local function drop(node, as)
   local state = call('HGET', task(node), 'state')
   if not OPEN[state] and state ~= 'WAITING' then return end -- this very patch skipped it
   if state == 'READY' then unqueue(node) end
@@ -61,6 +68,10 @@ local function drop(node)
     leave_lane(node)
   end
   move(node, state, 'DROPPED')
-  emit('node.dropped', node, '', '', '', '')
-  pending[#pending + 1] = { node, 'x', '', 1 }
+  emit('node.dropped', node, '', '', '', as and '{"as":"failed"}' or '')
+  if as then
+    call('HSET', task(node), 'as', as)
+    if not handled(call('HGET', EDGES, node)) then call('HINCRBY', G, 'unhandled', 1) end
+  end
+  pending[#pending + 1] = { node, as or 'x', '', 1 }
 end

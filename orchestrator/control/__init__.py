@@ -1,0 +1,1 @@
+"""Commands: one model, one service, several doors; who may; what was done, by whom."""

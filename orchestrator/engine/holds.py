@@ -1,0 +1,32 @@
+"""Holds of the whole fleet, as every claim and invitation is told of them: inside the published slots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orchestrator.store.control import FLEET
+from orchestrator.store.store import Store
+
+HELD: Final = "*held"
+"""Where they stand among the slots. No queue has such a name."""
+
+
+def held_in_slots(holds: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the slots that says what is held; nothing where nothing is."""
+    queues = {name.removeprefix("queue:"): 1 for name in holds if name.startswith("queue:")}
+    if FLEET in holds:
+        queues["*"] = 1
+    agents = {name.removeprefix("agent:"): 1 for name in holds if name.startswith("agent:")}
+    return {HELD: {"queues": queues, "agents": agents}} if queues or agents else {}
+
+
+def publish_holds(store: Store) -> None:
+    """Let the fleet know of a change at once; beat's next scan would say the same.
+
+    Processes read the slots every two seconds: so long a hold may take.
+    """
+    slots = json.loads(store.fleet.slots() or '{"*": 1}')
+    slots.pop(HELD, None)
+    store.fleet.publish_slots(slots | held_in_slots(store.control.holds()))

@@ -1,0 +1,1 @@
+"""Outcomes of goals and nodes, told to webhooks and to callbacks of the user, at least once."""

@@ -1,0 +1,1 @@
+"""What an operator looks at: is everything well, and why does this goal not go on."""
