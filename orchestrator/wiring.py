@@ -38,7 +38,7 @@ from orchestrator.gate.parts import ModelParts
 from orchestrator.notify.parts import NotifyParts
 from orchestrator.sender import CelerySender
 from orchestrator.settings import Settings
-from orchestrator.store.connection import ConnectionFailed, MemoryFull, full, unreachable
+from orchestrator.store.connection import ConnectionFailed, MemoryFull, NotAllowed, forbidden, full, unreachable
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 
@@ -322,13 +322,19 @@ class Chordal(ControlFace):
 
     @contextmanager
     def reachable(self) -> Iterator[None]:
-        """A block that raises RedisNotReachable where no Redis answers, and RedisFull where it has no memory left."""
+        """A block for parts that do not say so themselves.
+
+        It raises RedisNotReachable where no Redis answers, RedisFull where it has no memory left, and RedisForbids where its
+        user may not do what was asked.
+        """
         try:
             yield
         except (*ConnectionFailed, OperationalError) as error:
             raise unreachable(self.store.url, error) from None
         except MemoryFull:
             raise full(self.store.url) from None
+        except NotAllowed as error:
+            raise forbidden(self.store.url, error) from None
 
 
 def connect(settings: Settings | None = None) -> Chordal:

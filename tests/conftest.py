@@ -12,6 +12,17 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from support.servers import Fleet, Server, server
 
+PROCESSES = ("acceptance", "chaos")
+"""Levels whose tests start processes of their own and mostly wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of these levels run one after the other, beside all others: two stacks at once would disturb each other."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in PROCESSES:
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:

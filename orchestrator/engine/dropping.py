@@ -76,16 +76,19 @@ class Dropper:
             target: letter for source, target, letter in _edges(written)
             if source == node and letter != "i" and states.get(target) in ("BLOCKED", "READY")
         }  # fmt: skip
-        faults = [*_conditions(node, parents, children), *_readers(node, specs, states)]
+        kept = {child: letter for child, letter in children.items() if letter != "f"}  # a rescue is needed no more
+        faults = [
+            *_conditions(node, parents, children), *_joins(node, parents, kept, specs), *_readers(node, specs, states),
+        ]  # fmt: skip
         if faults:
             raise InvalidGoal(faults)
         there = {(source, target) for source, target, _ in _edges(written)}
         added = [
             {"source": parent, "target": child, "on": _FIRING[letter]}
-            for child, after in children.items() if after != "f"  # a rescue of the node is needed no more
+            for child in kept
             for parent, letter in parents.items() if (parent, child) not in there
         ]  # fmt: skip
-        return {"add_edges": added, "drop_edges": [(node, child) for child, after in children.items() if after != "f"]}
+        return {"add_edges": added, "drop_edges": [(node, child) for child in kept]}
 
 
 def _edges(written: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -105,6 +108,21 @@ def _conditions(node: str, parents: Mapping[str, str], children: Mapping[str, st
     for child, letter in children.items():
         if letter == "w":
             yield Fault(f"edge {node} -> {child}", f"its condition reads the output of {node!r}", remedy)
+
+
+def _joins(
+    node: str, parents: Mapping[str, str], children: Mapping[str, str], specs: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """Who waits for some of the edges into it only would wait for others then."""
+    remedy = "drop it with dependants skip or fail, or change the plan with a patch"
+    if len(parents) > 1 and children and specs[node].get("join", "all") != "all":
+        yield Fault(
+            f"node {node}, join", "it waits for some of its parents only; those behind it would wait for all", remedy
+        )
+    for child in children:
+        if len(parents) != 1 and specs[child].get("join", "all") != "all":
+            text = f"it waits for some of the edges into it; {len(parents)} would come in the place of one"
+            yield Fault(f"node {child}, join", text, remedy)
 
 
 def _readers(node: str, specs: Mapping[str, Any], states: Mapping[str, str]) -> Iterator[Fault]:

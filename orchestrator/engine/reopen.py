@@ -26,6 +26,8 @@ from orchestrator.store.store import Store
 LIVE: Final = frozenset({"RUNNING", "PAUSED"})
 MOST_LIVE: Final = 1000
 """Nodes that a retry sets anew in a goal that has not ended: one script does it."""
+MOST_EDGES: Final = 20_000
+"""Edges into them, which that script looks at."""
 TRIES: Final = 10
 
 
@@ -91,10 +93,11 @@ class Reopener:
             if not roots:
                 raise IllegalTransition(f"goal {goal!r} is {state} and has no failed node to run again")
             found = live_rows(snapshot, roots)
-            if len(found) > MOST_LIVE:
+            edges = sum(len(row["parents"]) for row in found)
+            if len(found) > MOST_LIVE or edges > MOST_EDGES:
                 raise IllegalTransition(
-                    f"goal {goal!r} is {state} and {len(found)} nodes would be set anew, at most {MOST_LIVE} can be; "
-                    "retry it once it has FAILED"
+                    f"goal {goal!r} is {state}, and {len(found)} nodes with {edges} edges would be set anew; at most {MOST_LIVE} "
+                    f"with {MOST_EDGES} can be: retry it once it has FAILED"
                 )
             self._store.goals.expect(goal, 1000)
             outcome, invitations = self._store.changes.reopen(

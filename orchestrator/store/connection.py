@@ -12,7 +12,7 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from orchestrator.domain.errors import ChordalError, RedisFull, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisForbids, RedisFull, RedisNotReachable
 
 SOCKET_TIMEOUT_SECONDS: Final = 5.0
 RETRIES: Final = 4
@@ -23,6 +23,8 @@ ConnectionFailed: Final = (redis.ConnectionError, redis.TimeoutError)
 """What a call raises when Redis is away. Scripts may be sent again: each is idempotent or recognises a repetition."""
 MemoryFull: Final = redis.exceptions.OutOfMemoryError
 """What a write raises when Redis has no memory left. A script raises it before its first write."""
+NotAllowed: Final = redis.exceptions.NoPermissionError
+"""What a command raises that the connection's user may not give."""
 LockLost: Final = redis.exceptions.LockError
 """What redbeat's lock raises when another beat has it, or when it ran out while this one stood still."""
 
@@ -129,4 +131,11 @@ def full(url: str) -> RedisFull:
     return RedisFull(
         f"Redis at {hide_password(url)} has no memory left; nothing was done. Raise its maxmemory, or shorten the TTLs "
         "(`chordal doctor` shows how much it uses)"
+    )
+
+
+def forbidden(url: str, error: Exception) -> RedisForbids:
+    """The error that says what the user of the URL may not do."""
+    return RedisForbids(
+        f"the user of {hide_password(url)} may not do this: {error}. `chordal doctor` lists what is missing"
     )

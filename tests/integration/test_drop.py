@@ -111,6 +111,15 @@ def test_it_is_refused_where_somebody_reads_what_it_would_have_given(crew: Crew,
     crew.work()
 
 
+def test_who_waits_for_some_only_would_wait_for_others(sim: Sim, changes: Changes) -> None:
+    edges = [("p", "n"), ("q", "n"), ("n", "some"), ("other", "some")]
+    sim.submit(["p", "q", "other", {"id": "n", "join": "any"}, {"id": "some", "join": 1}], edges)
+    with pytest.raises(InvalidGoal) as found:
+        changes.drop("g", "n", dependants="rewire")
+    assert [fault.place for fault in found.value.faults] == ["node n, join", "node some, join"]
+    assert sim.states()["n"] == "BLOCKED"
+
+
 @pytest.mark.parametrize("state", ["RUNNING", "DONE", "FAILED", "DROPPED"])
 def test_a_node_that_has_begun_or_ended_is_not_dropped(sim: Sim, changes: Changes, state: str) -> None:
     sim.submit(["a", "b"])

@@ -108,6 +108,27 @@ def test_copy_and_truncate_reads_what_only_the_copy_has(file: Watched) -> None:
     assert file.add("PAUSE").settle() == ["PAUSE", "RESUME", "PAUSE"]
 
 
+def test_what_was_put_aside_earlier_does_not_act_again_though_it_begins_alike(file: Watched) -> None:
+    file.path.write_text("# directives\n")
+    file.settle()
+    file.add("PAUSE").settle()
+    file.path.rename(file.path.with_name("writer.md.1"))
+    file.path.write_text("# directives\n")
+    assert file.settle() == ["PAUSE"]
+    file.path.write_text("# changed in its place\nRESUME\n")
+    assert file.settle() == ["PAUSE", "RESUME"]
+
+
+def test_a_line_that_was_continued_does_not_act_when_the_file_is_saved(file: Watched) -> None:
+    with file.path.open("a") as stream:
+        stream.write("PAUSE")
+        stream.flush()
+        file.settle()
+        stream.write(": because\n")
+    file.settle()
+    assert file.save("# new head\n" + file.path.read_text()).settle() == ["PAUSE"]
+
+
 def test_a_file_that_is_emptied_begins_anew(file: Watched) -> None:
     file.add("PAUSE").settle()
     file.path.write_text("")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.control.files import replies
+from orchestrator.control.files import reader, replies
 from orchestrator.control.files.reader import A_MINUTE
 from orchestrator.control.files.registry import NotReadable, Registered, Registry
 from orchestrator.domain.command import Answer, Command
@@ -124,6 +125,31 @@ def test_a_line_that_cannot_be_carried_out_does_not_keep_others_waiting(file: Wa
     file.restart(carry_out=broken)
     assert file.add("PAUSE", "RESUME").settle() == ["RESUME"]
     assert "-> failed: KeyError" in file.replies()[0]
+
+
+def test_json_that_is_nested_deeply_is_refused_and_does_not_keep_others_waiting(file: Watched) -> None:
+    deep = {name: f"{name}: " + '{"a":' * 700 + "1" + "}" * 700 for name in ("EDIT a", "SIGNAL s")}
+    file.add("EDIT a: " + "[" * 4000, *deep.values(), "PAUSE")
+    assert file.settle()[-1] == "PAUSE"
+    assert len(file.replies()) == 4
+
+
+def test_a_file_that_nobody_can_handle_does_not_keep_others_from_being_read(
+    file: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Watched(file.store, file.path.with_name("other.md"), file.taken).register()
+    read = reader.Reader.read
+
+    def fails(self: reader.Reader, *given: Any) -> reader.Read:
+        if self._file.name == "ops.md":
+            raise RecursionError
+        return read(self, *given)
+
+    monkeypatch.setattr(reader.Reader, "read", fails)
+    file.add("PAUSE")
+    other.add("RESUME")
+    other.look()
+    assert file.taken.words == ["RESUME"]
 
 
 # -- caps and what is refused ----------------------------------------------------------------------------------------

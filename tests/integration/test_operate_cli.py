@@ -157,7 +157,7 @@ def test_events_by_kind_and_the_last_of_them(fleet: Crew) -> None:
 
 
 def test_doctor_quiet(fleet: Crew) -> None:
-    every, quiet = (document(fleet.store, "doctor", *words) for words in ((), ("--quiet",)))
-    assert quiet
-    assert [one for one in every if not one["ok"]] == [one for one in quiet if not one["ok"]]
+    assert any(one["ok"] for one in document(fleet.store, "doctor"))
+    quiet = document(fleet.store, "doctor", "--quiet")
+    assert not any(one["ok"] for one in quiet)
     assert "goal asks" in {one["name"] for one in quiet}

@@ -135,7 +135,7 @@ def test_edges_that_are_still_being_resolved_are_resolved_first(sim: Sim, change
     sim.submit(["a", "open", *(f"n{index}" for index in range(many))], [("a", f"n{index}") for index in range(many)])
     sim.fail("a")
     assert sim.store.client.llen(sim.store.keys.part("g", "ripple")) == 1
-    with pytest.raises(IllegalTransition, match="2101 nodes would be set anew"):
+    with pytest.raises(IllegalTransition, match="2101 nodes with 2100 edges would be set anew"):
         changes.retry("g", "a")
     changes.drop("g", "open")
     sim.settle()

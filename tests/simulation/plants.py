@@ -90,9 +90,9 @@ PLANTS: Final = {
         "",
     ),
     "reopen": Plant(
-        "a failed node runs again and nobody waits for it",
-        ("reopen",),
-        "call('HSET', task(row.id), 'need', row.left, 'open', row.open)",
+        "a failure that is retried still counts",
+        ("retry", "reopen"),
+        "call('HINCRBY', G, 'unhandled', -1)",
         "",
     ),
     "lane": Plant(

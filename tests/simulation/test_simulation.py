@@ -25,7 +25,7 @@ EVENTS: Final = {kind.value for kind in EventType} - MODELS
 RULE: Final = {
     "fence": "I1", "token": "I5", "repeat": "I1", "double-count": "I3", "lost-ready": "I4", "cancel": "I8",
     "pause": "[TI][62]", "lane": "I6", "ahead": "T6",
-    "order": "(I9|T10)", "held": "I8", "stop": "I[145]", "reopen": "I4",
+    "order": "(I9|T10)", "held": "I8", "stop": "I[145]", "reopen": "I2:",
 }  # fmt: skip
 """The rule that each planted bug breaks; a claim that looks at no state of the goal is also one after its end."""
 

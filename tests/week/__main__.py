@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.servers import server
-from week.week import Plan, Week, live
+from week.week import HOUR, Plan, Week, live
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,10 +22,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--days", type=float, default=7.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pace", type=float, default=30.0, help="beat ticks so many times more rarely than in earnest")
+    parser.add_argument(
+        "--hour", type=float, default=HOUR, help="seconds of an hour of this week: 360 for a week of 17 hours"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     with server() as one, tempfile.TemporaryDirectory(prefix="chordal-week-") as folder:
-        plan = Plan(options.goals, options.days, options.seed, options.pace)
+        plan = Plan(options.goals, options.days, options.seed, options.pace, options.hour)
         week = live(one.url, Path(folder), plan, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(facts(week), indent=1) if options.json else text(week))
     return int(bool(week.left or week.violations))

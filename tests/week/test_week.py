@@ -12,7 +12,7 @@ from week.week import Plan, live
 
 def test_a_thousand_goals_come_and_go_and_leave_nothing(tmp_path: Path) -> None:
     with server() as one:
-        week = live(one.url, tmp_path, Plan(goals=1000, days=0.1, pace=15.0, hour=120.0))
+        week = live(one.url, tmp_path, Plan(goals=1000, days=3.0, pace=15.0, hour=120.0))
     report = text(week)
     assert week.left == [], report
     assert week.violations == [], report

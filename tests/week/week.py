@@ -24,7 +24,6 @@ from week.clock import Clock, timed_store
 from week.people import People
 
 HOUR: Final = 3600.0
-DAY: Final = 24 * HOUR
 WORKER: Final = Worker("w@week", 1, 8, ("default", "gpu", "q0", "q1", "q2"), "prefork", 0.0)
 STAYS: Final = ("beat:", "fleet:", "{control}:", "goals:idem:")
 """What is left when every goal is gone: of beat and the fleet, each bounded."""
@@ -73,7 +72,7 @@ class Plan:
     pace: float = 30.0
     """Beat ticks that many times more rarely than in earnest; what is due is done all the same."""
     hour: float = HOUR
-    """Seconds of an hour in what people do, and in times to live."""
+    """Seconds that an hour has in this week, for people and for times to live; leases and duties have their own."""
 
 
 class Run:
@@ -89,8 +88,9 @@ class Run:
         self.crew = Crew(store, folder, worker_stale_seconds=10 * plan.pace, **ttl)
         self.people = People(self.crew, Random(plan.seed), plan.hour)
         days, goals = plan.days, plan.goals
-        self._until = clock.now_ms + round(days * DAY * 1000)
-        self._goals, self._gap = goals, days * DAY / goals
+        self._day = 24 * plan.hour
+        self._until = clock.now_ms + round(days * self._day * 1000)
+        self._goals, self._gap = goals, days * self._day / goals
         self._order = count()
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._refused = 0
@@ -137,7 +137,7 @@ class Run:
 
     def _sample(self) -> None:
         if self.clock.now_ms < self._until:
-            at = int((self._until - self.clock.now_ms - 1) // (DAY * 1000))
+            at = int((self._until - self.clock.now_ms - 1) // (self._day * 1000))
             day = self.week.days[-1 - at] if at < len(self.week.days) else self.week.days[0]
             day.memory.append(int(self.store.client.info("memory")["used_memory"]))
             day.keys.append(int(self.store.client.dbsize()))
@@ -152,7 +152,7 @@ class Run:
     def live(self, show: Callable[[str], None]) -> Week:
         """Live through it, and through the days after it in which the last goals go."""
         begun = time.monotonic()
-        self.week.days = [Day() for _ in range(max(1, round((self._until - self.clock.now_ms) / 1000 / DAY)))]
+        self.week.days = [Day() for _ in range(max(1, round((self._until - self.clock.now_ms) / 1000 / self._day)))]
         self.store.fleet.beat(WORKER)
         for duty in self.crew.duties.all():
             self._at(0, partial(self._tick, duty))
@@ -177,8 +177,8 @@ class Run:
         self._at(self._pace, self._heartbeat)
 
     def _hours(self) -> int:
-        length = self._goals * self._gap / HOUR
-        return int(length - (self._until - self.clock.now_ms) / 1000 / HOUR)
+        length = self._goals * self._gap / self.people.hour
+        return int(length - (self._until - self.clock.now_ms) / 1000 / self.people.hour)
 
     def _over(self) -> bool:
         """Every goal is gone, and hygiene has walked over all keys since, twice."""
@@ -187,7 +187,7 @@ class Run:
             return False
         return (
             self.clock.now_ms - self._empty_since > max(2 * self.people.hour, 10 * self._hygiene) * 1000
-            or late > 10 * DAY * 1000
+            or late > 10 * self._day * 1000
         )
 
     def _end(self, begun: float) -> None:

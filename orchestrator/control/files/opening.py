@@ -93,8 +93,12 @@ def _read(descriptor: int) -> Shot:
     return Shot(seen, raw)
 
 
-def old_files(where: Where, inode: int | None = None) -> Iterator[Shot]:
-    """What rotation may have made of the file, or that one of them, the latest first. What cannot be read is left out."""
+def old_files(where: Where, modified_ns: int = 0, inode: int | None = None) -> Iterator[Shot]:
+    """What rotation may have made of the file, the latest first: the one with this inode, or all modified behind that time.
+
+    A copy of what was written after the file was read is younger than what was read, whether or not it keeps the time; what
+    was put aside earlier is not, though it may begin with the same lines. What cannot be read is left out.
+    """
     name = where.path.name
     try:
         with os.scandir(where.folder) as entries:
@@ -103,7 +107,11 @@ def old_files(where: Where, inode: int | None = None) -> Iterator[Shot]:
         return
     below = where.name.removesuffix(name)
     places = [Where(where.root, below + one) for one in found]
-    stamps = {place: stamp for place in places if (stamp := stamp_of(place)) and inode in (None, stamp[0])}
+    stamps = {
+        place: stamp
+        for place in places
+        if (stamp := stamp_of(place)) and (stamp[0] == inode if inode is not None else stamp[2] > modified_ns)
+    }
     for place in sorted(stamps, key=lambda place: -stamps[place][2])[:OLD_MOST]:
         with suppress(Refused):
             shot = read_file(place)

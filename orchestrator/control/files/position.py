@@ -59,13 +59,13 @@ class Line:
     """In the file, from 1."""
     after: Position
     """Where reading goes on behind it."""
-    rest: bool = False
-    """It is no line, but what was added to one that had been read without its end."""
+    rest: bytes | None = None
+    """It is no line, but what was added to one that had been read without its end: the two together."""
 
     @property
     def hash(self) -> str:
         """The same for the same line."""
-        return line_hash(self.raw)
+        return line_hash(self.raw if self.rest is None else self.rest)
 
     @property
     def silent(self) -> bool:
@@ -111,7 +111,8 @@ def added(raw: bytes, start: Position, inode: int, whole: bool) -> Iterator[Line
         hashed.update(raw[at:cut])
         number += not rest
         after = Position(inode, cut, hashed.hexdigest(), number, not ends)
-        yield Line(raw[at:cut].removesuffix(b"\n"), number, after, rest)
+        joined = raw[raw.rfind(b"\n", 0, at) + 1 : cut].removesuffix(b"\n") if rest else None
+        yield Line(raw[at:cut].removesuffix(b"\n"), number, after, joined)
         at, rest = cut, False
 
 
@@ -151,6 +152,8 @@ class Cursor:
     """Directives that may be given at once."""
     filled_ms: int = 0
     """When that was so, in Redis time."""
+    modified_ns: int = 0
+    """When the file was modified last, as of when it was read to its end."""
     told: str = ""
     """What was said last of the file as a whole."""
     declared: tuple[str, ...] = ()

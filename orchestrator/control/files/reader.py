@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from orchestrator.agents.declare.files import Refused
@@ -42,7 +43,9 @@ _LINES: Final = 200
 
 CarryOut = Callable[[Command], Answer]
 Complete = Callable[[Registered, Iterable[str], Mapping[str, object]], dict[str, Any]]
-"""Adds to the payload of a REPARSE what the files of the agents say now, given the agents that were declared before. Raises Refused with the reason why it cannot."""
+"""Adds to the payload of a REPARSE what the files of the agents say now, given the agents that were declared before.
+
+Raises Refused with the reason why it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +112,16 @@ class Reader:
             self._close(sight)
             if not sight.again:
                 self._tell("")
-                return Read(done, STILL_SECONDS if sight.wait else None)
+                if sight.wait:
+                    return Read(done, STILL_SECONDS)
+                self._cursor = replace(self._cursor, modified_ns=shot.stamp[2] if shot else 0)
+                return Read(done)
         return Read(done, 0.0)
 
     def _see(self, shot: Shot | None, still: bool) -> Sight:
         file = self._file
-        return see(
-            self._cursor.at,
-            shot,
-            still,
-            lambda inode: old_files(file.where, inode),
-            lambda: self._store.files.lines(file.key),
-        )
+        old = partial(old_files, file.where, self._cursor.modified_ns)
+        return see(self._cursor.at, shot, still, old, partial(self._store.files.lines, file.key))
 
     def _through(self, sight: Sight, end: float) -> tuple[float | None, int]:
         """Take the lines: (seconds until the rest may be taken, None if there is none; how many directives)."""
@@ -163,7 +164,7 @@ class Reader:
 
     def _directive(self, text: str, line: Line) -> str | Ignored:
         """The text, if it is a directive."""
-        if line.rest:
+        if line.rest is not None:
             return Ignored("it continues a line that stood without its end for a while and was read as it was")
         found = read_directive(text, self._file.place)
         return found if isinstance(found, Ignored) else text
@@ -180,37 +181,35 @@ class Reader:
         self._put(LEASE_MS, {doing.hash: 1})
 
     def _answer(self, doing: Doing) -> str:
-        directive = read_directive(doing.text, self._file.place)
-        if isinstance(directive, Ignored):
-            return f"ignored: {directive.why}"
         try:
-            given = {**directive.payload, "id": doing.id}
-            if directive.verb is Verb.REPARSE:
-                given = self._complete(self._file, self._cursor.declared, given)
-                self._know(given["arguments"]["agents"])
-            command = read_command(given, Door.HEARTBEAT, self._file.sender)
+            return self._carried_out(doing)
+        except (RedisNotReachable, *ConnectionFailed):
+            raise  # whoever reads on finishes it
         except InvalidCommand as error:
             return "refused: " + "; ".join(f"{fault.place}: {fault.message}" for fault in error.faults)
         except Refused as refusal:
             return f"refused: {refusal}"
-        return self._carried(command)
+        except ChordalError as error:
+            return f"failed: {error}"
+        except Exception as error:
+            # A line that nobody can carry out must not keep those behind it from being read.
+            log.exception("line %d of %s failed", doing.number, self._file.where.path)
+            return f"failed: {type(error).__name__}; the log of process {os.getpid()} tells more"
+
+    def _carried_out(self, doing: Doing) -> str:
+        directive = read_directive(doing.text, self._file.place)
+        if isinstance(directive, Ignored):
+            return f"ignored: {directive.why}"
+        given = {**directive.payload, "id": doing.id}
+        if directive.verb is Verb.REPARSE:
+            given = self._complete(self._file, self._cursor.declared, given)
+            self._know(given["arguments"]["agents"])
+        return sentence(self._carry_out(read_command(given, Door.HEARTBEAT, self._file.sender)))
 
     def _know(self, agents: Iterable[Mapping[str, Any]]) -> None:
         """Agents that are declared now are removed once they are declared no more."""
         names = {*self._cursor.declared, *(str(one["name"]) for one in agents)}
         self._cursor = replace(self._cursor, declared=tuple(sorted(names)))
-
-    def _carried(self, command: Command) -> str:
-        try:
-            return sentence(self._carry_out(command))
-        except (RedisNotReachable, *ConnectionFailed):
-            raise  # whoever reads on finishes it
-        except ChordalError as error:
-            return f"failed: {error}"
-        except Exception as error:
-            # A line that nobody can carry out must not keep those behind it from being read.
-            log.exception("the directive %s of %s failed", command.verb, self._file.where.path)
-            return f"failed: {type(error).__name__}; the log of {os.getpid()} tells more"
 
     # -- the file as a whole -----------------------------------------------------------------------------------------
 

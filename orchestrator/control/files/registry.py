@@ -114,7 +114,9 @@ class Registry:
         at = Position() if shot is None else Position.at_end(shot.raw, shot.inode)
         lines = {} if shot is None else lines_of(shot.raw)
         anew = replace(file, epoch=secrets.token_hex(4))
-        return self._store.files.register(file.key, anew.as_json(), Cursor(at).as_json(), lines)
+        return self._store.files.register(
+            file.key, anew.as_json(), Cursor(at, modified_ns=shot.stamp[2] if shot else 0).as_json(), lines
+        )
 
     def forget(self, file: Registered) -> bool:
         """Read a file no more, unless it was registered anew meanwhile; whether it was read."""
