@@ -21,7 +21,7 @@ from redbeat.schedulers import (
 )
 
 from orchestrator.engine.duty import Duty
-from orchestrator.store.connection import ConnectionFailed, LockLost, MemoryFull
+from orchestrator.store.connection import ConnectionFailed, LockLost, MemoryFull, Refused, takes_no_writes
 from orchestrator.store.fleet import Tick
 from orchestrator.store.upkeep import Beat
 from orchestrator.wiring import Chordal, connect
@@ -34,6 +34,8 @@ TOGETHER: Final = 0.1
 BREATH_SECONDS: Final = 0.02
 """Between two ticks of a duty that has more to do than fits in one."""
 
+FAILED: Final = "failed"
+"""How the note of a tick begins that raised."""
 SAY_SECONDS: Final = 5.0
 """How often a beat says that it is there."""
 STANDBY_SECONDS: Final = 1.0
@@ -80,6 +82,11 @@ class Scheduler(RedBeatScheduler):
         except MemoryFull as error:
             log.warning("Redis is full (%s)", error)
             return 1.0
+        except Refused as error:
+            if not takes_no_writes(error):
+                raise
+            log.warning("Redis takes no writes (%s); beat waits for it", error)
+            return 1.0
         except LockLost:
             log.warning("another beat has taken over; this one stands by")
             self.lock, self._next_entries = None, 0.0
@@ -105,6 +112,7 @@ class Scheduler(RedBeatScheduler):
         log.info("beat: Acquired lock")
         self.lock = lock
         self._next.clear()  # what was due while another had the lock was done by that
+        self._chordal.upkeep.anew()
         return True
 
     def _say(self, ticks: bool) -> None:
@@ -130,23 +138,24 @@ class Scheduler(RedBeatScheduler):
             due = self._next.get(duty.name, now)
             if now >= due - TOGETHER * duty.seconds:
                 ticks[duty.name] = self.carry_out(duty, late=time.monotonic() - due)
-                self._next[duty.name] = time.monotonic() + BREATH_SECONDS if duty.left() else now + duty.seconds
+                # A tick that failed may say for ever that work is left; it is tried again at its time.
+                more = not ticks[duty.name].note.startswith(FAILED) and duty.left()
+                self._next[duty.name] = time.monotonic() + BREATH_SECONDS if more else now + duty.seconds
         if ticks:
             self._chordal.store.fleet.record_ticks(ticks, self._now_ms())
 
     def close(self) -> None:
         """End; the lock is given back if Redis is there to take it."""
-        self._chordal.upkeep.removal.close()
         try:
             self._chordal.store.upkeep.unsay([self._name])
             super().close()
-        except (*ConnectionFailed, LockLost) as error:
+        except (*ConnectionFailed, LockLost, Refused) as error:
             log.warning("the lock of beat could not be given back (%s); it runs out", error)
 
     def carry_out(self, duty: Duty, late: float = 0.0) -> Tick:
         """One tick of a duty, so many seconds late. A failure is logged and the next tick tries again.
 
-        Raises ConnectionFailed.
+        Raises ConnectionFailed, and what is raised where Redis takes no writes.
         """
         begun = time.monotonic()
         try:
@@ -155,9 +164,11 @@ class Scheduler(RedBeatScheduler):
             raise
         except MemoryFull as error:
             log.warning("the duty %s was refused, as Redis is full (%s); its next tick tries again", duty.name, error)
-            note = "failed: Redis is full"
+            note = f"{FAILED}: Redis is full"
         except Exception as error:
+            if takes_no_writes(error):
+                raise
             log.exception("the duty %s failed; its next tick tries again", duty.name)
-            note = f"failed: {type(error).__name__}"
+            note = f"{FAILED}: {type(error).__name__}"
             self._chordal.upkeep.meter.add("ticks_failed")
         return Tick(time.monotonic() - begun, duty.seconds, note, max(0.0, late), self._name)

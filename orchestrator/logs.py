@@ -34,8 +34,15 @@ _NAMED: Final = (
 _RULES: Final = (
     # scheme://user:password@host
     (("://",), re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']*:)[^\s/@\"']+(?=@)", re.IGNORECASE)),
-    # Authorization: Basic abc, Bearer abc
-    (("bearer", "basic"), re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)),
+    # Authorization: Basic abc; elsewhere not the word behind "basic", but what looks like no word: a digit, =, mixed case.
+    (
+        ("bearer", "basic"),
+        re.compile(
+            r"(?P<keep>\bauthorization\W{1,8}(?:bearer|basic)\s+"
+            r"|\b(?:bearer|basic)\s+(?=[A-Za-z0-9._~+/=-]*(?:\d|=|(?-i:[a-z][A-Z]))))[A-Za-z0-9._~+/=-]{8,}",
+            re.IGNORECASE,
+        ),
+    ),
     # password=abc, "api_key": "abc", --token abc
     (
         ("pass", "pwd", "secret", "key", "credential", "token"),
@@ -73,13 +80,13 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
 
 
 def redact(text: str) -> str:
-    """The text with passwords, keys and tokens masked: those that are known, and those that look like ones."""
-    for secret in _known:
-        text = text.replace(secret, MASK)
+    """The text with passwords, keys and tokens masked: those that look like ones, and those that are known."""
     low = text.lower()
     for signs, rule in _RULES:
         if any(sign in low for sign in signs):
             text = rule.sub(rf"\g<keep>{MASK}", text)
+    for secret in _known:  # behind the rules: one that is a word like "password" must not hide their signs from them
+        text = text.replace(secret, MASK)
     return text
 
 
@@ -165,7 +172,11 @@ class _Formatter(logging.Formatter):
         else:
             said = {"event": record.getMessage()}
         if len(own) > _USUAL:
-            said.update((name, value) for name, value in own.items() if name not in _PLAIN and name[0] != "_")
+            said.update(
+                (f"{name}_" if name in _BODY else name, value)
+                for name, value in own.items()
+                if name not in _PLAIN and name[0] != "_"
+            )
             if record.name.startswith("celery."):
                 said.pop("data", None)  # what its text says already, and the arguments of tasks
         if record.exc_info:

@@ -38,7 +38,17 @@ from orchestrator.gate.parts import ModelParts
 from orchestrator.notify.parts import NotifyParts
 from orchestrator.sender import CelerySender
 from orchestrator.settings import Settings
-from orchestrator.store.connection import ConnectionFailed, MemoryFull, NotAllowed, forbidden, full, unreachable
+from orchestrator.store.connection import (
+    ConnectionFailed,
+    MemoryFull,
+    NotAllowed,
+    Refused,
+    forbidden,
+    full,
+    refusing,
+    takes_no_writes,
+    unreachable,
+)
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 
@@ -147,7 +157,12 @@ class Chordal(ControlFace):
     def _other_duties(self) -> tuple[Duty, ...]:
         """What beat does beside looking at goals: a line for each part that has a duty."""
         return (
-            Duty("orders", self.settings.order_seconds, lambda: self.commands.resume_open()),
+            Duty(
+                "orders",
+                self.settings.order_seconds,
+                lambda: self.commands.resume_open(),
+                lambda: self.commands.unfinished(),
+            ),
             Duty("llm", self.settings.llm_tick_seconds, self.models.tend),
             self.notify.watch.duty(),
             self.files.duty(),
@@ -324,8 +339,8 @@ class Chordal(ControlFace):
     def reachable(self) -> Iterator[None]:
         """A block for parts that do not say so themselves.
 
-        It raises RedisNotReachable where no Redis answers, RedisFull where it has no memory left, and RedisForbids where its
-        user may not do what was asked.
+        It raises RedisNotReachable where no Redis answers, RedisFull where it has no memory left, RedisRefuses where it
+        takes no writes, and RedisForbids where its user may not do what was asked.
         """
         try:
             yield
@@ -335,6 +350,10 @@ class Chordal(ControlFace):
             raise full(self.store.url) from None
         except NotAllowed as error:
             raise forbidden(self.store.url, error) from None
+        except Refused as error:
+            if not takes_no_writes(error):
+                raise
+            raise refusing(self.store.url, error) from None
 
 
 def connect(settings: Settings | None = None) -> Chordal:

@@ -19,7 +19,7 @@ from orchestrator.engine.context import log_fields
 from orchestrator.engine.jobs import Job
 from orchestrator.engine.registry import REGISTRY
 from orchestrator.logs import tell_running
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import ConnectionFailed, Refused
 from orchestrator.store.fleet import Worker
 from orchestrator.store.records import Outcome, Result
 
@@ -43,6 +43,7 @@ class Heartbeat(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         self._timer: Any = None
+        self._queues: tuple[str, ...] = ()
 
     def start(self, consumer: Any) -> None:
         """Begin to beat."""
@@ -63,10 +64,16 @@ class Heartbeat(bootsteps.StartStopStep):
         # Without -E the dispatcher is on all the same, for worker heartbeats only; Flower adds the group `task`.
         _events_on.value = int(bool(dispatcher and dispatcher.enabled and dispatcher.groups != {"worker"}))
         try:
-            shown = replace(worker, slots=0, draining=True) if is_draining() else worker
-            chordal().store.fleet.beat(shown)
-        except ConnectionFailed as error:
-            log.warning("no heartbeat: Redis is away (%s)", error)
+            chordal().store.fleet.beat(self._as_now(consumer, worker))
+        except (*ConnectionFailed, Refused) as error:
+            log.warning("no heartbeat: Redis is away, or takes no writes (%s)", error)
+
+    def _as_now(self, consumer: Any, worker: Worker) -> Worker:
+        """The worker, with the queues that it serves by now; one that is drained serves none, and is shown with those before."""
+        if is_draining():
+            return replace(worker, slots=0, draining=True, queues=self._queues or worker.queues)
+        self._queues = tuple(sorted(consumer.app.amqp.queues.consume_from))
+        return replace(worker, queues=self._queues)
 
     def stop(self, _consumer: Any) -> None:
         """Leave in good order."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator import logs
 from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from support.servers import Fleet, Server, server
@@ -29,6 +30,7 @@ def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own settings must not change what the tests see."""
     for name in ("CHORDAL_REDIS_URL", "REDIS_URL", "CHORDAL_IMPORTS", "CHORDAL_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(logs, "_known", ())  # secrets of another test's settings are no secrets here
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,17 @@ class Id(click.ParamType[str]):
         return offered(ctx, param, incomplete)
 
 
+class StreamId(click.ParamType[str]):
+    """The id of an event or an entry, as their JSON has it."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value and not re.fullmatch("[0-9]{1,19}(-[0-9]{1,19})?", str(value)):
+            self.fail(f"{value!r} is no such id: they look like 1795283738605-0", param, ctx)
+        return str(value)
+
+
 goal_argument = click.argument("goal", type=Id(), metavar="GOAL")
 node_argument = click.argument("node", type=Id(), metavar="NODE")
 

@@ -117,7 +117,9 @@ def show(letter: str, as_json: bool) -> None:
 
 @dead.command(
     cls=Command,
-    epilog=example("chordal dead requeue g1/fetch", "chordal dead requeue m-0f3a9c2b7d11 --reason 'task exists now'"),
+    epilog=example(
+        "chordal dead requeue g1/fetch", "chordal dead requeue m-0f3a9c2b7d11 --reason 'its encoding is known now'"
+    ),
 )
 @letter_argument
 @reason_option

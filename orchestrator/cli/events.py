@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.context import Command, Id, client, connection_options, example, json_option
+from orchestrator.cli.context import Command, Id, StreamId, client, connection_options, example, json_option
 
 if TYPE_CHECKING:
     from orchestrator.domain.events import Event
@@ -34,7 +34,9 @@ _LAST: Final = frozenset({"goal.done", "goal.failed", "goal.cancelled"})
 )
 @click.argument("goal", type=Id(), metavar="[GOAL]", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until the goal has ended.")
-@click.option("--after", default="0", metavar="ID", help="Only events after this one; ids are in the JSON.")
+@click.option(
+    "--after", type=StreamId(), default="0", metavar="ID", help="Only events after this one; ids are in the JSON."
+)
 @click.option("--last", type=click.IntRange(min=0), metavar="N", help="Only the last N of what is there.")
 @click.option("--type", "types", multiple=True, metavar="PATTERN", help="Only these, as in node.* . Repeatable.")
 @click.option("--chunks", is_flag=True, help="Pieces of models' answers instead, of calls with `stream`.")

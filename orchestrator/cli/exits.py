@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from orchestrator.cli import output
-from orchestrator.domain.errors import ChordalError, RedisFull, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisFull, RedisNotReachable, RedisRefuses
 from orchestrator.domain.states import GoalState
 
 
@@ -44,7 +44,7 @@ def of_error(error: ChordalError) -> ExitCode:
 
     if isinstance(error, RedisNotReachable | ServerNotFound):
         return ExitCode.NO_REDIS
-    return ExitCode.FAILED if isinstance(error, StackNotReady | RedisFull) else ExitCode.USAGE
+    return ExitCode.FAILED if isinstance(error, StackNotReady | RedisFull | RedisRefuses) else ExitCode.USAGE
 
 
 @contextmanager

@@ -84,12 +84,13 @@ def heartbeat(
             raise click.UsageError("--remove goes alone with FILE")
         return _remove(door, path, as_json)
     file, what = _register(door, path, purpose) if purpose.is_said() else (_known(door, path), "known")
-    _say(door, file, what, as_json)
-    if follow:
-        from orchestrator.cli.heartbeat_follow import follow_file
+    if not follow:
+        return _say(door, file, what, as_json)
+    from orchestrator.cli.heartbeat_follow import Following
 
-        follow_file(door, file, as_json)
-    return None
+    following = Following(door, file)  # from here on: what is written while this is said is shown, too
+    _say(door, file, what, as_json)
+    return following.run(as_json)
 
 
 def _register(door: Chordal, path: str, purpose: Purpose) -> tuple[Registered, str]:
@@ -100,6 +101,8 @@ def _register(door: Chordal, path: str, purpose: Purpose) -> tuple[Registered, s
     if purpose.goal is not None:
         door.summary(purpose.goal)
     place = _place(path)
+    if not place.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {place.parent} here", param_hint="FILE")
     host = ANY_HOST if purpose.any_host else this_host()
     file = Registered(
         str(place.parent), place.name, host, goal=purpose.goal, agent=purpose.agent, owner=purpose.owner

@@ -61,22 +61,31 @@ class Tail:
         self._seen = lines_of(shot.raw[: self._at.offset])
 
 
-def follow_file(door: Chordal, file: Registered, as_json: bool) -> None:
-    """Show both until Ctrl-C, or until the file is read no more."""
-    where = file.where
-    lines, answers = Tail(where), Tail(replace(where, name=where.name + SUFFIX))
-    looked = time.monotonic()
-    while True:
-        for line in lines.new():
-            _show("line", line, as_json)
-        for answer in answers.new():
-            _show("answer", answer, as_json)
-        if time.monotonic() - looked >= REGISTER_SECONDS:
-            looked = time.monotonic()
-            with door.reachable():
-                if all(one.key != file.key for one in door.files.registry.all()):
+class Following:
+    """A file and its answers from now on."""
+
+    def __init__(self, door: Chordal, file: Registered) -> None:
+        self._door, self._file = door, file
+        where = file.where
+        self._lines, self._answers = Tail(where), Tail(replace(where, name=where.name + SUFFIX))
+
+    def run(self, as_json: bool) -> None:
+        """Show both until Ctrl-C, or until the file is read no more."""
+        looked = time.monotonic()
+        while True:
+            for line in self._lines.new():
+                _show("line", line, as_json)
+            for answer in self._answers.new():
+                _show("answer", answer, as_json)
+            if time.monotonic() - looked >= REGISTER_SECONDS:
+                looked = time.monotonic()
+                if not self._is_read():
                     return click.echo("the file is read no more", err=True)
-        time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
+
+    def _is_read(self) -> bool:
+        with self._door.reachable():
+            return any(one.key == self._file.key for one in self._door.files.registry.all())
 
 
 def _show(what: str, text: str, as_json: bool) -> None:

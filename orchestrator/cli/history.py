@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orchestrator.cli import output
-from orchestrator.cli.context import Command, client, connection_options, example, json_option
+from orchestrator.cli.context import Command, StreamId, client, connection_options, example, json_option
 from orchestrator.domain.states import GoalState
 
 if TYPE_CHECKING:
     from orchestrator.operate.history import Figures
+    from orchestrator.operate.operator import Operator
     from orchestrator.store.control import Audited
 
+PAGE: Final = 500
+"""Entries of the trail that are read at once."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -100,7 +105,9 @@ def _figures(found: Figures, as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), metavar="N", default=100, show_default=True, help="The latest so many."
 )
-@click.option("--after", default="", metavar="ID", help="Those after this entry instead; ids are in the JSON.")
+@click.option(
+    "--after", type=StreamId(), default="", metavar="ID", help="Those after this entry instead; ids are in the JSON."
+)
 @click.option(
     "--target", default="", metavar="TEXT", help="Only those whose target has this word: a goal, node, owner."
 )
@@ -112,26 +119,36 @@ def audit(limit: int, after: str, target: str, sender: str, as_json: bool) -> No
 
     JSON is one object a line.
     """
-    operator = client().operator
-    found = operator.audit(after, limit) if after else operator.audit("", limit, newest=True)[::-1]
-    for entry in found:
-        fields = entry.fields
-        by = f"{fields.get('door', '')}:{fields.get('sender', '')}".rstrip(":")
-        if target and target not in fields.get("target", "").split():
-            continue
-        if sender and sender not in by:
-            continue
+    wanted = (
+        entry
+        for entry in _entries(client().operator, after)
+        if (not target or target in entry.fields.get("target", "").split()) and sender in _by(entry)
+    )
+    found = list(islice(wanted, limit))
+    for entry in found if after else reversed(found):
         if as_json:
-            output.json_line({"id": entry.id, "at": entry.at, **fields})
+            output.json_line({"id": entry.id, "at": entry.at, **entry.fields})
         else:
-            click.echo(_line(entry, by))
+            click.echo(_line(entry))
 
 
-def _line(entry: Audited, by: str) -> str:
+def _entries(operator: Operator, after: str) -> Iterator[Audited]:
+    """The trail: from an entry on, or without one from its end back."""
+    at = after
+    while page := operator.audit(at, PAGE, newest=not after):
+        yield from page
+        at = page[-1].id
+
+
+def _by(entry: Audited) -> str:
+    return f"{entry.fields.get('door', '')}:{entry.fields.get('sender', '')}".rstrip(":")
+
+
+def _line(entry: Audited) -> str:
     fields = entry.fields
     what = f"{fields.get('command', '')} {fields.get('target', '')}".strip()
     outcome = fields.get("outcome", "")
     told = click.style(outcome, fg="green" if fields.get("code", "200") == "200" else "red")
     why = f', because "{output.one_line(fields["reason"], 200)}"' if fields.get("reason") else ""
     message = f": {output.one_line(fields['message'], 300)}" if fields.get("message") else ""
-    return f"{output.clock(entry.at)}  {output.one_line(by)}  {output.one_line(what)}  {told}{message}{why}"
+    return f"{output.clock(entry.at)}  {output.one_line(_by(entry))}  {output.one_line(what)}  {told}{message}{why}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.agents.plan.approval import applier
-from orchestrator.domain.command import Command, Order, Repeated
-from orchestrator.domain.errors import IllegalTransition
+from orchestrator.domain.command import Command, InvalidCommand, Order, Repeated
+from orchestrator.domain.errors import ChordalError, Fault, IllegalTransition
 from orchestrator.domain.verbs import (
     Approve,
     Budget,
@@ -96,11 +96,12 @@ def _edit(parts: Parts, command: Command, goal: str, order: Order) -> Came:
     try:
         parts.changes.recall(goal, order, node)
         _refuse_unless_failed(parts.store, goal, node)
+        parts.changes.refuse_retry(goal, node)
         parts.changes.edit(goal, node, inputs=given.inputs, set=given.set, order=order)
     except Repeated:
         pass  # whoever edited it may have died before the second step
-    # An order of its own: both steps of the command act once each.
-    return parts.changes.retry(goal, node, order=Order(f"{order.id}+retry", order.by, order.reason, order.until_ms))
+    # An order of its own: both steps of the command act once each. The first came in time, and that is enough.
+    return parts.changes.retry(goal, node, order=Order(f"{order.id}+retry", order.by, order.reason))
 
 
 def _refuse_unless_failed(store: Store, goal: str, node: str) -> None:
@@ -120,7 +121,11 @@ def _set_priority(parts: Parts, command: Command, goal: str, order: Order) -> Ca
 
 def _set_budget(parts: Parts, command: Command, goal: str, order: Order) -> Came:
     given: Budget = command.arguments
-    came = parts.changes.budget(goal, given.tokens, given.micro_usd, order=order)
+    try:
+        came = parts.changes.budget(goal, given.tokens, given.micro_usd, order=order)
+    except Repeated:
+        parts.renew_budget(goal)  # whoever set it may have died before this
+        raise
     parts.renew_budget(goal)
     return came
 
@@ -133,15 +138,25 @@ def _reparse(parts: Parts, command: Command, goal: str, order: Order) -> Came:
 
 def _steer(parts: Parts, command: Command, goal: str, order: Order) -> Came:
     given: Steer = command.arguments
+    if command.goal is None:
+        raise InvalidCommand([Fault("goal", "an agent is steered in one goal", "name the goal")])
     if command.node is not None:
         return Came(parts.desk().steer(goal, command.node, given.message, id=order.id, order=order), (command.node,))
-    nodes = _nodes_of(parts.store, goal, command.agent or "")
-    if not nodes:
-        raise IllegalTransition(f"agent {command.agent!r} has no node in goal {goal!r} that has not ended")
-    for node in nodes:
-        with suppress(Repeated):  # said before, by whoever died before the others were told
+    told = {name for name in parts.store.changes.receivers(goal, order.id) if name}
+    refusals: dict[str, ChordalError] = {}
+    for node in _nodes_of(parts.store, goal, command.agent or ""):
+        try:
             parts.desk().steer(goal, node, given.message, id=order.id, order=order)
-    return Came("steered", nodes)
+        except Repeated:
+            pass  # said before, by whoever died before the others were told
+        except ChordalError as refusal:
+            refusals[node] = refusal
+            continue
+        told.add(node)
+    if not told:
+        text = f"agent {command.agent!r} has no node in goal {goal!r} that has not ended"
+        raise next(iter(refusals.values()), IllegalTransition(text))
+    return Came("steered", tuple(sorted(told)), "; ".join(f"not {node}: {why}" for node, why in refusals.items()))
 
 
 def _nodes_of(store: Store, goal: str, agent: str) -> tuple[str, ...]:

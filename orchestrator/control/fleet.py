@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.control.receivers import goals_of
-from orchestrator.domain.command import Command, Order, Repeated
-from orchestrator.domain.errors import GoalNotFound, IllegalTransition
+from orchestrator.domain.command import Command, InvalidCommand, Order, Repeated
+from orchestrator.domain.errors import Fault, IllegalTransition
 from orchestrator.domain.verbs import Budget, Scope, Stop, Verb
 from orchestrator.engine.changes import Came, Changes
 from orchestrator.engine.holds import publish_holds
@@ -47,7 +47,7 @@ class Fleet:
         return command.verb in (Verb.PAUSE, Verb.RESUME) and command.scope is Scope.AGENT and command.goal is None
 
     def act(self, command: Command, order: Order) -> Came:
-        """Carry it out. Raises GoalNotFound, IllegalTransition, Repeated, InvalidProfiles."""
+        """Carry it out. Raises GoalNotFound, IllegalTransition, InvalidCommand, Repeated, InvalidProfiles."""
         if command.verb is Verb.STOP:
             return self._stop(command, order)
         if command.verb is Verb.FLUSH_MEMORY:
@@ -63,22 +63,25 @@ class Fleet:
                 "the queue 'llm' is served call by call; hold an account: `chordal llm drain ACCOUNT`"
             )
         note = {"by": order.by, "reason": order.reason, "at": self.store.goals.clock_ms() / 1000, "command": order.id}
-        outcome = _once(self.store.control.hold(order.id, names, json.dumps(note)))
-        publish_holds(self.store)
-        return Came(outcome)
+        outcome = self.store.control.hold(order.id, names, json.dumps(note))
+        publish_holds(self.store)  # of a repeated one, too: whoever was first may have died before this
+        return Came(_once(outcome))
 
     def _release(self, command: Command, names: list[str]) -> Came:
-        outcome = _once(self.store.control.release(command.id, names))
+        outcome = self.store.control.release(command.id, names)
         publish_holds(self.store)
         self.changes.bring_back(goals_of(self.store, command))
-        return Came(outcome)
+        return Came(_once(outcome))
 
     def _stop(self, command: Command, order: Order) -> Came:
-        came = self._hold(command, order, [FLEET])
         given: Stop = command.arguments
+        try:
+            outcome = self._hold(command, order, [FLEET]).outcome
+        except Repeated as before:  # by somebody who may have died before the workers were told
+            outcome = before.outcome
         if given.exit:
             self.shut_down()
-        return Came("stopped" if came.outcome == "held" else came.outcome)
+        return Came("stopped" if outcome == "held" or given.exit else outcome)
 
     def _flush(self, command: Command) -> Came:
         owner = command.owner
@@ -90,10 +93,13 @@ class Fleet:
 
     def _budget(self, command: Command) -> Came:
         given: Budget = command.arguments
-        accounts = [given.account] if given.account else self.accounts()
-        if not accounts:
-            raise GoalNotFound("no account of models is known here; name one: `account`")
         self._refuse_if_acted(command)
+        known = self.accounts()
+        accounts = [given.account] if given.account else known
+        if not set(accounts) & set(known):  # of a name that nobody uses a budget would limit nothing
+            raise InvalidCommand(
+                [Fault("account", "there is no such account", f"known here: {', '.join(known) or 'none'}")]
+            )
         for account in accounts:
             self.limiter().change_budget(account, command.owner or "", given.tokens, given.micro_usd)
         return self._acted(command, Came("set", (), ", ".join(accounts)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
 from orchestrator.control import errors
 from orchestrator.control.acts import Parts, act_on
+from orchestrator.control.broadcast import Broadcast, Unfinished
 from orchestrator.control.fleet import Fleet
 from orchestrator.control.policy import Policy, read_policy
 from orchestrator.control.receivers import goals_of
@@ -32,16 +33,20 @@ from orchestrator.domain.command import (
 from orchestrator.domain.errors import ChordalError, Fault
 from orchestrator.domain.verbs import Scope, Verb
 from orchestrator.engine.changes import Came
+from orchestrator.engine.duty import Budget
 from orchestrator.settings import Settings
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import ConnectionFailed, MemoryFull
 from orchestrator.store.control import digest_of
 from orchestrator.store.store import Store
 
 log = logging.getLogger(__name__)
 
-MOST_EFFECTS: Final = 1000
 AGAIN_MS: Final = 10_000
 """An unanswered command is carried out again after so long: whoever had it has died, or takes his time, which is harmless."""
+
+
+def _to_the_end() -> bool:
+    return True
 
 
 class Commands:
@@ -52,6 +57,8 @@ class Commands:
         self._settings = settings
         self._parts = parts
         self._fleet = fleet
+        self._begun: dict[str, Broadcast] = {}
+        """Those for many goals that beat has begun, and goes on with in its next tick."""
 
     @cached_property
     def policy(self) -> Policy:
@@ -69,7 +76,7 @@ class Commands:
     def act(self, command: Command) -> Answer:
         """As `carry_out`, but a refusal raises what refused it: GoalNotFound, IllegalTransition, Denied, ..."""
         answer, error = self._carry_out(command)
-        if error is not None:
+        if error is not None and not answer.ok:
             raise error
         return errors.demand(answer)
 
@@ -98,16 +105,19 @@ class Commands:
             return self._note(command, replace(Answer.from_json(json.loads(detail)), repeated=True)), None
         return self._finish(command, command.order(int(detail) if detail else None))
 
-    def _finish(self, command: Command, order: Order) -> tuple[Answer, ChordalError | None]:
+    def _finish(
+        self, command: Command, order: Order, go_on: Callable[[], bool] = _to_the_end
+    ) -> tuple[Answer, ChordalError | None]:
         error: ChordalError | None = None
         try:
-            if order.until_ms is not None and self._store.goals.clock_ms() > order.until_ms:
-                raise Expired(f"the command {command.id} came after its expiry")
+            self._refuse_if_late(command, order)
             answer = (
-                self._fleet_answer(command, order) if self._fleet.takes(command) else self._goals_answer(command, order)
+                self._fleet_answer(command, order)
+                if self._fleet.takes(command)
+                else self._goals_answer(command, order, go_on)
             )
-        except ConnectionFailed:
-            raise  # it stays open: beat carries it out when Redis is back
+        except (*ConnectionFailed, MemoryFull, Unfinished):
+            raise  # it stays open: beat carries it out when Redis is back, or has room
         except ChordalError as refused:
             answer, error = errors.refusal(command, refused), refused
             self._say_refused(command, order, refused)
@@ -131,28 +141,43 @@ class Commands:
                 command.goal, command.verb.value, str(refused), order=order, node=command.node or ""
             )
 
+    def _refuse_if_late(self, command: Command, order: Order) -> None:
+        """Raise Expired where it is too late to begin. What was begun in time by somebody who died is told as it came."""
+        if order.until_ms is None or self._store.goals.clock_ms() <= order.until_ms:
+            return
+        if self._fleet.takes(command):
+            begun = self._store.control.acted(command.id) is not None
+        elif command.goal is not None:
+            begun = bool(self._store.changes.receivers(command.goal, command.id))
+        else:
+            begun = True  # of a broadcast the scripts know, goal by goal
+        if not begun:
+            raise Expired(f"the command {command.id} came after its expiry")
+
     # -- receivers ---------------------------------------------------------------------------------------------------
 
     def _fleet_answer(self, command: Command, order: Order) -> Answer:
         came = _first(lambda: self._fleet.act(command, order))
         return _answer(command, came.outcome, (Effect(outcome=came.outcome),), 1, came)
 
-    def _goals_answer(self, command: Command, order: Order) -> Answer:
+    def _goals_answer(self, command: Command, order: Order, go_on: Callable[[], bool]) -> Answer:
         if command.scope not in (Scope.OWNER, Scope.ALL):
             goal = command.goal or ""
             came = _first(lambda: act_on(self._parts, command, goal, order))
             effect = Effect(goal, command.node or "", came.outcome)
             return _answer(command, came.outcome, (effect,), 1, came)
-        effects: list[Effect] = []
-        count, done = 0, False
-        for effect in self._each(command, order):
-            count += 1
-            done = done or effect.code == Code.OK
-            if len(effects) < MOST_EFFECTS:
-                effects.append(effect)
-        return _answer(command, "done" if done or not count else "refused", tuple(effects), count)
+        found = self._begun.pop(command.id, None) or Broadcast(self._each(command, order))
+        try:
+            found.go_on(go_on)
+        except Unfinished:
+            self._begun[command.id] = found
+            raise
+        if found.codes == {Code.EXPIRED}:
+            raise Expired(f"the command {command.id} came after its expiry")
+        done = Code.OK in found.codes or not found.count
+        return _answer(command, "done" if done else "refused", tuple(found.effects), found.count)
 
-    def _each(self, command: Command, order: Order) -> Iterable[Effect]:
+    def _each(self, command: Command, order: Order) -> Iterator[Effect]:
         for goal in goals_of(self._store, command):
             try:
                 came = _first(lambda goal=goal: act_on(self._parts, command, goal, order))  # type: ignore[misc]
@@ -162,11 +187,19 @@ class Commands:
 
     # -- commands that were taken in and not answered ------------------------------------------------------------------
 
+    def unfinished(self) -> bool:
+        """Whether the last `resume_open` left goals of a command for the next."""
+        return bool(self._begun)
+
     def resume_open(self, most: int = 50) -> str:
         """Carry out what others took in and did not answer; a duty of beat."""
         now = self._store.goals.clock_ms()
         found = self._store.control.open_since(now - AGAIN_MS, most)
+        self._begun = {id: begun for id, begun in self._begun.items() if id in found}
+        budget = Budget()
         for id in found:
+            if not budget:
+                break
             self._store.control.put_off(id, now)
             raw = self._store.control.command(id)
             if raw is None:
@@ -180,10 +213,12 @@ class Commands:
                 if taken != "open":  # it was answered in this moment
                     self._store.control.forget_open(id)
                     continue
-                self._finish(command, command.order(int(detail) if detail else None))
+                self._finish(command, command.order(int(detail) if detail else None), budget.__bool__)
                 log.warning("the command %s (%s) was left unanswered; it is carried out now", id, command.verb)
-            except ConnectionFailed:
+            except (*ConnectionFailed, MemoryFull):
                 raise
+            except Unfinished:
+                self._store.control.put_off(id, now - AGAIN_MS)  # for the next tick
             except Exception:
                 log.exception("the command %s cannot be carried out; it is forgotten", id)
                 self._store.control.forget_open(id)
@@ -204,7 +239,8 @@ def _answer(
     code = Code.OK if outcome != "refused" or not count else Code.REFUSED
     extra: dict[str, Any] = {}
     if came is not None and came.nodes:
-        extra["stopped" if command.verb is Verb.PAUSE else "nodes"] = list(came.nodes)
+        stopped = command.verb is Verb.PAUSE and command.scope not in (Scope.NODE, Scope.AGENT)
+        extra["stopped" if stopped else "nodes"] = list(came.nodes)
     if came is not None and came.detail:
         extra[_DETAIL.get(command.verb, "detail")] = came.detail
     return Answer(command.id, command.verb.value, command.target, int(code), outcome, "", effects, count, False, extra)

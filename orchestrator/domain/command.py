@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from orchestrator.domain.agent import Name
 from orchestrator.domain.errors import ChordalError, Fault, Faulty
-from orchestrator.domain.verbs import VERBS, Arguments, Scope, Text, Verb, verb_of
+from orchestrator.domain.verbs import VERBS, Arguments, Budget, Pause, Retry, Scope, Text, Verb, verb_of
 
 M = TypeVar("M", bound=BaseModel)
 Line = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -106,6 +106,8 @@ class Command(BaseModel):
     @field_validator("verb", mode="before")
     @classmethod
     def _verb(cls, value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError("it is no name")  # not shown: it may be of any size
         return verb_of(value)
 
     @property
@@ -159,7 +161,7 @@ def read_command(raw: Mapping[str, Any], door: Door, sender: str = "") -> Comman
     command = _validated(Command, head, faults)
     arguments = _arguments(head["verb"], given, raw.get("arguments", {}), faults)
     if command is not None:
-        faults += _scope_faults(command)
+        faults += _scope_faults(command) or _misfits(command, arguments)
     if faults or command is None or arguments is None:
         raise InvalidCommand(faults)
     return command.model_copy(update={"arguments": arguments})
@@ -172,7 +174,7 @@ def _arguments(verb: object, given: Mapping[str, Any], inner: object, faults: li
     outer = {name: value for name, value in given.items() if name not in _OF_COMMAND}
     faults += [Fault(f"arguments.{name}", "it is given twice") for name in sorted(set(outer) & set(inner), key=str)]
     name = verb_of(verb)
-    spec = VERBS.get(Verb(str(name))) if name in list(Verb) else None
+    spec = VERBS[Verb(name)] if isinstance(name, str) and name in VERBS else None
     return _validated(spec.arguments, {**outer, **inner}, faults) if spec is not None else None
 
 
@@ -223,6 +225,18 @@ def _scope_faults(command: Command) -> list[Fault]:
     if scope is Scope.NODE and command.goal is None:
         found.append(Fault("goal", "a node is named with its goal"))
     return found
+
+
+def _misfits(command: Command, arguments: Arguments | None) -> list[Fault]:
+    """Arguments that mean nothing for whom the command is: without a word they would be left out."""
+    match command.verb, command.scope, arguments:
+        case Verb.PAUSE, Scope.NODE | Scope.AGENT, Pause(mode="stop"):
+            return [Fault("mode", "what runs is stopped in whole goals only", "leave it out: what runs finishes")]
+        case Verb.SET_BUDGET, Scope.GOAL, Budget(account=str()):
+            return [Fault("account", "a goal has one budget for all accounts", "leave it out, or name an owner")]
+        case Verb.RETRY, Scope.GOAL | Scope.OWNER | Scope.ALL, Retry(descendants=True):
+            return [Fault("descendants", "they are those of one node", "name the node")]
+    return []
 
 
 class Code(IntEnum):

@@ -90,6 +90,10 @@ class RedisFull(ChordalError):
     """Redis has no memory left, and what was asked for would need some. Nothing was done; `chordal doctor` says what to do."""
 
 
+class RedisRefuses(ChordalError):
+    """Redis is there and takes no writes: it cannot save, or is a replica. Nothing was done; `chordal doctor` says what to do."""
+
+
 class RedisForbids(ChordalError):
     """The user of the Redis URL may not do that. Nothing was done; `chordal doctor` lists what the user may not."""
 

@@ -10,9 +10,10 @@ from orchestrator.domain.command import Order
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition, NodeNotFound
 from orchestrator.engine.came import Came, heeded, recall
 from orchestrator.engine.control import Control
-from orchestrator.engine.dispatch import Sender, Slots
+from orchestrator.engine.dispatch import SLOTS_SECONDS, Sender, Slots
 from orchestrator.engine.dropping import Dependants, Dropper
 from orchestrator.engine.editing import Editor
+from orchestrator.engine.holds import slots_now
 from orchestrator.engine.patch import Patcher
 from orchestrator.engine.payload import to_json
 from orchestrator.engine.reopen import Reopener
@@ -22,6 +23,8 @@ __all__ = ["Came", "Changes"]
 
 WHY_CHARACTERS: Final = 1000
 TRIES: Final = 5
+AFTER_RELEASE_MS: Final = round(SLOTS_SECONDS * 1000) + 500
+"""Until then every process knows of the end of a hold: what one that did not know it yet set aside again comes back."""
 
 
 class Changes:
@@ -65,6 +68,10 @@ class Changes:
         outcome = self._reopener.retry(goal, node, descendants=descendants, order=order)
         return Came(outcome, (node,) if node else ())
 
+    def refuse_retry(self, goal: str, node: str) -> None:
+        """Raise what `retry` of the node would be refused with as things stand; changes nothing."""
+        self._reopener.refuse(goal, node)
+
     def drop(
         self, goal: str, node: str, *, dependants: Dependants = "skip", reason: str = "", order: Order | None = None
     ) -> Came:
@@ -85,7 +92,7 @@ class Changes:
         """
         outcome, before = self._store.changes.priority(goal, node or "", priority, order=order)
         if heeded(goal, outcome) not in ("set", "unchanged"):
-            raise _refusal(goal, node, outcome, "its priority means nothing any more")
+            raise self._refusal(goal, node, outcome, "its priority means nothing any more")
         return Came(outcome, (node,) if node else (), before)
 
     # -- holds -------------------------------------------------------------------------------------------------------
@@ -119,7 +126,9 @@ class Changes:
         if heeded(goal, outcome) not in ("held", "released", "unchanged"):
             if outcome == "missing" and agent is not None:
                 raise IllegalTransition(f"no node of goal {goal!r} is done by an agent {agent!r}")
-            raise _refusal(goal, node, outcome, "nobody claims it any more")
+            raise self._refusal(goal, node, outcome, "nobody claims it any more")
+        if verb == "release":
+            self._store.goals.expect(goal)  # messages that came during the hold are used up: their nodes are sent again
         if more:
             self.bring_back([goal])
         return Came(outcome, (node,) if node else ())
@@ -136,14 +145,14 @@ class Changes:
 
         Beat does so, too, within its sweep.
         """
-        slots = (
-            self._store.fleet.slots() or self._slots.json()
-        )  # as they are now: a kept copy may still tell of the hold
+        slots = slots_now(self._store)  # as they are now: a kept copy may still tell of the hold
         for goal in goals:
-            more = True
+            outcome, more = "", True
             while more:
-                _, invitations, more = self._store.changes.hold(goal, "look", slots=slots)
+                outcome, invitations, more = self._store.changes.hold(goal, "look", slots=slots)
                 self._sender.invite(invitations)
+            if outcome == "looked":
+                self._store.goals.expect(goal, AFTER_RELEASE_MS)
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 
@@ -176,11 +185,14 @@ class Changes:
         """Raise Repeated where the order was carried out there before, IllegalTransition where it was refused."""
         recall(self._store, goal, order, node)
 
-
-def _refusal(goal: str, node: str | None, outcome: str, meaning: str) -> Exception:
-    if outcome == "missing":
-        return NodeNotFound(f"goal {goal!r} has no node {node!r}")
-    if outcome == "gone":
-        return GoalNotFound(f"there is no goal {goal!r}")
-    whose = f"node {node!r} of goal {goal!r}" if node else f"goal {goal!r}"
-    return IllegalTransition(f"{whose} is {outcome}; {meaning}")
+    def _refusal(self, goal: str, node: str | None, outcome: str, meaning: str) -> Exception:
+        if outcome == "missing":
+            return NodeNotFound(f"goal {goal!r} has no node {node!r}")
+        if outcome == "gone":
+            return GoalNotFound(f"there is no goal {goal!r}")
+        around = outcome in (
+            "CANCELLING",
+            self._store.goals.field(goal, "state"),
+        )  # the word is the goal's, not the node's
+        whose = f"goal {goal!r}" if around or not node else f"node {node!r} of goal {goal!r}"
+        return IllegalTransition(f"{whose} is {outcome}; {meaning}")

@@ -87,7 +87,8 @@ class Control:
             self.after_end(goal)
         if repeated is not None:
             raise repeated
-        return outcome
+        by_deadline = outcome == "cancelled" and begin and goals.field(goal, "state") == "FAILED"
+        return "ended" if by_deadline else outcome
 
     def cancel_children(self, goal: str, order: Order | None = None, go_on: Callable[[], object] = _to_the_end) -> None:
         """Cancel the sub-goals of a goal that was cancelled, while `go_on` says yes. Repeating it is harmless."""

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from orchestrator.engine.holds import UNKNOWN_FLEET, slots_now
 from orchestrator.store.records import Invitation
 from orchestrator.store.store import Store
 
 SLOTS_SECONDS: Final = 2.0
-UNKNOWN_FLEET: Final = '{"*":4}'
-"""Slots assumed while no beat has counted the fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,6 @@ class Slots:
         """The slots as the scripts take them."""
         now = time.monotonic()
         if now >= self._until:
-            self._json = self._store.fleet.slots() or UNKNOWN_FLEET
+            self._json = slots_now(self._store)
             self._until = now + SLOTS_SECONDS
         return self._json

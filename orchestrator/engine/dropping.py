@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from orchestrator.domain.command import Order
+from orchestrator.domain.command import Order, Repeated
 from orchestrator.domain.errors import Fault, IllegalTransition, InvalidGoal, NodeNotFound
 from orchestrator.domain.refs import references
 from orchestrator.engine.came import Came, recall
@@ -35,7 +35,11 @@ class Dropper:
         from being rewired, Repeated and Expired.
         """
         self._store.goals.record(goal)
-        recall(self._store, goal, order, node)
+        try:
+            recall(self._store, goal, order, node)
+        except Repeated:
+            self._patcher.cancel_children(goal, [node])  # whoever dropped it may have died before this
+            raise
         self._look(goal, node)
         patch: dict[str, Any] = {"drop_nodes": [node]}
         if dependants == "rewire":

@@ -13,7 +13,7 @@ from typing import Final
 from orchestrator.engine.control import Control
 from orchestrator.engine.dispatch import Sender, Slots
 from orchestrator.engine.duty import BUDGET_SECONDS, Budget, Duty
-from orchestrator.engine.holds import held_in_slots
+from orchestrator.engine.holds import publish
 from orchestrator.engine.upkeep.parts import Upkeep
 from orchestrator.settings import Settings
 from orchestrator.store.connection import ConnectionFailed
@@ -181,7 +181,7 @@ class Duties:
         """
         published, at = self._published
         if slots != published or time.monotonic() - at >= PUBLISH_SECONDS:
-            self.store.fleet.publish_slots({**slots, **held_in_slots(self.store.control.holds())})
+            publish(self.store, slots)
             self._published = dict(slots), time.monotonic()
 
     def scan(self) -> str:

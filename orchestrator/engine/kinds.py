@@ -196,8 +196,9 @@ def _start_child(
 ) -> End:
     document = spec.get("goal") or upstream.inputs(spec)["goal"]
     try:
+        inherited = {"owner": self.store.goals.field(lease.goal, "owner") or "default"}
         limits = {"deadline_seconds": spec["timeout_seconds"]} if "timeout_seconds" in spec else {}
-        self.submitter.submit({**limits, **document, "goal_id": child}, parent)
+        self.submitter.submit({**inherited, **limits, **document, "goal_id": child}, parent)
     except (InvalidGoal, TypeError) as error:
         return Failed("bad input", f"the sub-goal is not valid: {error}", final=True)
     # The parent's cancellation may have looked for children before this one was there, and may be complete by now.

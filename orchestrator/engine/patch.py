@@ -82,7 +82,7 @@ class Patcher:
             heeded(goal, outcome)
             if outcome == "patched":
                 self._sender.invite(invitations)
-                self._cancel_children(goal, json.loads(body)["drop"])
+                self.cancel_children(goal, json.loads(body)["drop"])
                 return int(detail)
             if outcome == "busy":
                 _, invitations = self._store.nodes.settle(goal, slots=self._slots.json())
@@ -93,8 +93,10 @@ class Patcher:
                 self._refuse_if_fixed(goal, wanted, detail)
         raise IllegalTransition(f"the plan of goal {goal!r} keeps changing ({detail}); pause the goal and try again")
 
-    def _cancel_children(self, goal: str, dropped: Sequence[str]) -> None:
-        """The sub-goals of dropped nodes. One whose caller dies right here runs to its end, and nobody waits for it."""
+    def cancel_children(self, goal: str, dropped: Sequence[str]) -> None:
+        """Cancel the sub-goals of dropped nodes. After a patch whose caller dies right here they run to their end, and
+        nobody waits for them; a command is carried out to its end by others.
+        """
         children = self._store.goals.part(goal, "children") if dropped else {}
         for node in dropped:
             if node in children and self._store.goals.field(children[node], "parent") == goal:

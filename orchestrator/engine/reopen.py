@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from orchestrator.domain.command import Order
 from orchestrator.domain.errors import IllegalTransition
 from orchestrator.engine.came import heeded, recall
 from orchestrator.engine.dispatch import Sender, Slots
+from orchestrator.engine.pausing import passed_on
 from orchestrator.engine.payload import Payloads
 from orchestrator.engine.reopen_plan import (
     ENDED,
     UNSUCCESSFUL,
+    Snapshot,
     can_fire,
     chosen,
     live_rows,
@@ -54,14 +57,21 @@ class Reopener:
         recall(self._store, goal, order, node or "")
         if descendants and node is None:
             raise IllegalTransition("name the failed node whose descendants are to run again")
-        if state in LIVE and not descendants and "cancelling" not in record:
+        if not descendants and _is_live(record):
             return self._retry_live(goal, node, state, order)
-        if state != "FAILED":
-            wanted = "retried with its descendants" if descendants else "retried"
-            raise IllegalTransition(f"goal {goal!r} is {state}; only a FAILED goal can be {wanted}")
-        if int(record.get("n:CANCELLED", 0)):
-            raise IllegalTransition(f"goal {goal!r} was cancelled by its deadline; submit it again under another id")
+        _refuse_unless_failed(goal, record, descendants)
         return self._retry_failed(goal, node, descendants, order)
+
+    def refuse(self, goal: str, node: str) -> None:
+        """Raise what `retry` of the node would be refused with as things stand; changes nothing."""
+        record = self._store.goals.record(goal)
+        live = _is_live(record)
+        if not live:
+            _refuse_unless_failed(goal, record)
+        snapshot = read_snapshot(self._store, self._payloads, goal)
+        roots = chosen(snapshot, node, live=live)
+        if live:
+            _few_rows(snapshot, roots, record["state"])
 
     def _retry_failed(self, goal: str, node: str | None, descendants: bool, order: Order | None) -> str:
         snapshot = read_snapshot(self._store, self._payloads, goal)
@@ -73,11 +83,13 @@ class Reopener:
                 f"goal {goal!r} has no failed node to run again; its nodes were cancelled or dropped"
             )
         self._store.goals.expect(goal)
+        began = order
         for at in range(0, len(flat), PIECE):
             outcome, invitations = self._store.goals.retry(
                 goal, flat[at : at + PIECE], seal=at + PIECE >= len(flat), slots=self._slots.json(), scores=scored,
-                receiver=node or "", order=order,
+                receiver=node or "", order=began,
             )  # fmt: skip
+            began = passed_on(order)  # what began in time is finished
             if heeded(goal, outcome) not in ("stored", "retried"):
                 raise IllegalTransition(f"goal {goal!r} changed while it was being retried ({outcome}); try again")
         self._sender.invite(invitations)
@@ -92,13 +104,7 @@ class Reopener:
             roots = chosen(snapshot, node, live=True)
             if not roots:
                 raise IllegalTransition(f"goal {goal!r} is {state} and has no failed node to run again")
-            found = live_rows(snapshot, roots)
-            edges = sum(len(row["parents"]) for row in found)
-            if len(found) > MOST_LIVE or edges > MOST_EDGES:
-                raise IllegalTransition(
-                    f"goal {goal!r} is {state}, and {len(found)} nodes with {edges} edges would be set anew; at most {MOST_LIVE} "
-                    f"with {MOST_EDGES} can be: retry it once it has FAILED"
-                )
+            found = _few_rows(snapshot, roots, state)
             self._store.goals.expect(goal, 1000)
             outcome, invitations = self._store.changes.reopen(
                 goal, version, json.dumps(found), slots=self._slots.json(), receiver=node or "", order=order
@@ -114,3 +120,27 @@ class Reopener:
         if outcome in ENDED:
             raise IllegalTransition(f"goal {goal!r} is {outcome} by now; look at it again")
         raise IllegalTransition(f"goal {goal!r} keeps changing ({outcome}); pause it and try again")
+
+
+def _is_live(record: Mapping[str, str]) -> bool:
+    return record["state"] in LIVE and "cancelling" not in record
+
+
+def _refuse_unless_failed(goal: str, record: Mapping[str, str], descendants: bool = False) -> None:
+    if record["state"] != "FAILED":
+        wanted = "retried with its descendants" if descendants else "retried"
+        raise IllegalTransition(f"goal {goal!r} is {record['state']}; only a FAILED goal can be {wanted}")
+    if int(record.get("n:CANCELLED", 0)):
+        raise IllegalTransition(f"goal {goal!r} was cancelled by its deadline; submit it again under another id")
+
+
+def _few_rows(snapshot: Snapshot, roots: set[str], state: str) -> list[dict[str, Any]]:
+    """What one script sets anew. Raises IllegalTransition where that is too much for one."""
+    found = live_rows(snapshot, roots)
+    edges = sum(len(row["parents"]) for row in found)
+    if len(found) > MOST_LIVE or edges > MOST_EDGES:
+        raise IllegalTransition(
+            f"goal {snapshot.goal!r} is {state}, and {len(found)} nodes with {edges} edges would be set anew; at most {MOST_LIVE} "
+            f"with {MOST_EDGES} can be: retry it once it has FAILED"
+        )
+    return found

@@ -24,7 +24,9 @@ PAGE: Final = 200
 GOALS: Final = 100
 """Goals that are looked at in one round of commands."""
 RESEND_MS: Final = 15_000
-"""A message that no worker took within this time is sent again."""
+"""A message that no worker took within this time is sent again; then within twice the time, and so on."""
+LONGEST_RESEND_MS: Final = 1_920_000
+"""Where no worker serves the queue the messages wait in the broker, and must not pile up there."""
 REMEMBERED: Final = 20_000
 """Goals of which beat remembers how far it has looked."""
 FORGET_SECONDS: Final = 3600.0
@@ -44,6 +46,8 @@ class Watch:
     _looked: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _seen: OrderedDict[str, str] = field(default_factory=OrderedDict)
     """How far each goal's stream was looked through: its last id."""
+    _sent: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
+    """Goals that a message was sent for: how often in vain, and when the next is due."""
     _cleaned: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,8 +83,13 @@ class Watch:
         self._clean(targets)
         budget, seen = Budget(), 0
         while budget and (goals := self._next()):
+            try:
+                self._look(goals, targets)
+            except BaseException:
+                for goal in goals:  # a goal that has ended is not looked at again for long
+                    self.looked(goal)
+                raise
             seen += len(goals)
-            self._look(goals, targets)
         return f"{seen} goals, {self._send_due(budget)} sent"
 
     def _next(self) -> list[str]:
@@ -104,12 +113,28 @@ class Watch:
 
     def _send_due(self, budget: Budget) -> int:
         sent = 0
-        while budget and (due := self.store.tell.due(self.store.goals.clock_ms(), GOALS)):
-            self.store.tell.put_off(due, RESEND_MS)
-            for goal in due:
+        while budget and (due := self.store.tell.due(now := self.store.goals.clock_ms(), GOALS)):
+            names = list(due)
+            waits = {goal: self._wait_ms(goal, at, now) for goal, at in due.items()}
+            for wait in set(waits.values()):
+                self.store.tell.put_off([goal for goal in names if waits[goal] == wait], wait, now)
+            for index, goal in enumerate(names):
+                if not budget:  # a broker that is slow must not hold up beat's other duties
+                    self.store.tell.ask(names[index:])
+                    return sent
                 self.send(goal)
-            sent += len(due)
+                sent += 1
         return sent
+
+    def _wait_ms(self, goal: str, due: int, now: int) -> int:
+        """How long a worker has time to take the message that is sent now; longer where none took the last ones."""
+        tries, until = self._sent.pop(goal, (0, 0))
+        tries = tries + 1 if due == until else 0  # else a worker said when, or something new has happened
+        wait = min(RESEND_MS << min(tries, 16), LONGEST_RESEND_MS)
+        self._sent[goal] = tries, now + wait
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+        return wait
 
     def _clean(self, targets: Mapping[str, Target]) -> None:
         """Forget receivers that are no more: code that was changed, a setting that was taken back."""

@@ -31,17 +31,34 @@ SAFE: Final[Mapping[str, Sequence[tuple[int, int, int]]]] = {
 def redis_checks(store: Store) -> Iterator[Check]:
     """Every check of the server."""
     fleet = store.fleet
+    if (refusal := store.look.write_refused()) is not None:
+        yield writes_check(refusal)
     yield version_check(fleet.info("server"))
     memory = fleet.info("memory")
     policy = str(memory.get("maxmemory_policy", fleet.config("maxmemory-policy") or "unknown"))
     remedy = "set maxmemory-policy noeviction: any other policy deletes state when memory is short"
     yield Check("eviction policy", policy == "noeviction", policy, "" if policy == "noeviction" else remedy)
     yield persistence_check(fleet.info("persistence"))
-    yield latency_check(store.look.pings(PINGS))
+    if spent := store.look.pings(PINGS):
+        yield latency_check(spent)
     yield memory_check(memory, refused_writes(fleet.info("errorstats")))
     yield forecast_check(store.upkeep.samples(), int(memory.get("total_system_memory", 0)))
     yield rights_check(store.look.refused())
     yield clock_check(fleet.clock_ms() / 1000 - time.time())
+
+
+_WRITES: Final[Mapping[str, str]] = {
+    "MISCONF": "make room on Redis's disk, or let it write there (its log says which); it takes writes again after the next "
+    "snapshot that goes well: redis-cli BGSAVE",
+    "READONLY": "this is a replica: name the primary in CHORDAL_REDIS_URL, or Sentinels, which know it",
+    "NOREPLICAS": "start its replicas, or CONFIG SET min-replicas-to-write 0",
+}
+
+
+def writes_check(refusal: str) -> Check:
+    """Redis refuses every write: then beats and workers fall silent, whatever else is well."""
+    remedy = _WRITES.get(refusal.split()[0], "look at Redis's log")
+    return Check("writes", False, f"Redis takes none, so that beat and workers fall silent: {refusal}", remedy)
 
 
 def version_check(server: Mapping[str, Any]) -> Check:
@@ -73,6 +90,7 @@ def persistence_check(info: Mapping[str, Any]) -> Check:
     for field, what in (
         ("aof_last_write_status", "the last write to the append-only file"),
         ("aof_last_bgrewrite_status", "the last rewrite of the append-only file"),
+        ("rdb_last_bgsave_status", "the last snapshot"),
     ):
         if str(info.get(field, "ok")) != "ok":
             return Check(

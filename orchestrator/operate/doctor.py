@@ -48,9 +48,12 @@ class Doctor:
 
     def _made(self, name: str, make: Callable[[], Iterable[Check]]) -> list[Check]:
         """The checks of one kind; an unforeseen fault of one kind does not hide the others."""
+        found: list[Check] = []
         try:
-            return list(make())
+            for check in make():
+                found.append(check)
         except ConnectionFailed:
             raise
         except Exception as error:
-            return [Check(name, None, f"{_NOT_MADE}: {type(error).__name__}: {error}")]
+            found.append(Check(name, None, f"{_NOT_MADE}: {type(error).__name__}: {error}"))
+        return found

@@ -109,9 +109,11 @@ def _blocked(node: NodeFacts, goal: GoalFacts, fleet: FleetFacts) -> list[Reason
     shown = ", ".join(f"{name} ({node.parents[name]})" for name in open_parents[:NAMED])
     more = f" and {len(open_parents) - NAMED:,} more" if len(open_parents) > NAMED else ""
     found = [Reason(Cause.PARENTS, Level.ITSELF, f"it waits for {shown}{more}")]
+    whole = {reason.cause for reason in why_goal_stands(goal, fleet)}  # true of every node: no root's own
     for root in node.roots:
         for reason in why_node(root, goal, fleet):
-            told = Reason(reason.cause, reason.level, f"{root.id}: {reason.text}", reason.remedy)
+            whose = "" if reason.cause in whole else f"{root.id}: "
+            told = Reason(reason.cause, reason.level, f"{whose}{reason.text}", reason.remedy)
             if all(told.cause is not one.cause or told.remedy != one.remedy for one in found):
                 found.append(told)
     return found

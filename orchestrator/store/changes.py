@@ -106,6 +106,10 @@ class ChangeStore:
         found: str | None = self._client.hget(self._keys.part(goal, "orders"), f"{command} {receiver}")
         return found
 
+    def receivers(self, goal: str, command: str) -> list[str]:
+        """Where a command was carried out, or refused, in the goal: nodes, and '' for the goal itself."""
+        return [name.partition(" ")[2] for name in self.orders(goal) if name.startswith(f"{command} ")]
+
     def orders(self, goal: str) -> dict[str, str]:
         """Commands that were carried out on the goal: `id receiver` to what came of them."""
         return dict(self._client.hgetall(self._keys.part(goal, "orders")))

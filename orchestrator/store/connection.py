@@ -12,7 +12,7 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from orchestrator.domain.errors import ChordalError, RedisForbids, RedisFull, RedisNotReachable
+from orchestrator.domain.errors import ChordalError, RedisForbids, RedisFull, RedisNotReachable, RedisRefuses
 
 SOCKET_TIMEOUT_SECONDS: Final = 5.0
 RETRIES: Final = 4
@@ -25,6 +25,8 @@ MemoryFull: Final = redis.exceptions.OutOfMemoryError
 """What a write raises when Redis has no memory left. A script raises it before its first write."""
 NotAllowed: Final = redis.exceptions.NoPermissionError
 """What a command raises that the connection's user may not give."""
+Refused: Final = redis.exceptions.ResponseError
+"""What Redis answers in place of a result. `takes_no_writes` tells those that go by themselves, or by an operator's hand."""
 LockLost: Final = redis.exceptions.LockError
 """What redbeat's lock raises when another beat has it, or when it ran out while this one stood still."""
 
@@ -138,4 +140,26 @@ def forbidden(url: str, error: Exception) -> RedisForbids:
     """The error that says what the user of the URL may not do."""
     return RedisForbids(
         f"the user of {hide_password(url)} may not do this: {error}. `chordal doctor` lists what is missing"
+    )
+
+
+_NO_WRITES: Final = ("MISCONF", "NOREPLICAS", "READONLY")
+
+
+def takes_no_writes(error: Exception) -> bool:
+    """Whether Redis refuses every write for now: it cannot save to its disk, is a replica, or has too few of them."""
+    refused = isinstance(error, redis.exceptions.ReadOnlyError | RedisRefuses)
+    return refused or (isinstance(error, Refused) and str(error).startswith(_NO_WRITES))
+
+
+def is_away(error: Exception) -> bool:
+    """Whether Redis does not answer or takes no writes: then what was begun is gone on with later."""
+    return isinstance(error, (RedisNotReachable, *ConnectionFailed)) or takes_no_writes(error)
+
+
+def refusing(url: str, error: Exception) -> RedisRefuses:
+    """The error that says that Redis takes no writes."""
+    why = str(error).rstrip(".")
+    return RedisRefuses(
+        f"Redis at {hide_password(url)} takes no writes; nothing was done: {why}. `chordal doctor` says what to do"
     )

@@ -200,16 +200,22 @@ class GoalStore:
         outcome, detail, out = self._scripts.run("patch", self._keys.pair(goal), args)
         return outcome, str(detail), invitations(goal, out)
 
-    def hide(self, goal: str, ended: str, now_ms: int | None = None) -> str:
-        """Begin to take a goal away that ended at that time (as its record says): 'more', 'open' or 'gone', as `remove`."""
-        return str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), 0, ended)))
+    def hide(self, goal: str, seen: str, now_ms: int | None = None) -> str:
+        """Begin to take a goal away that ended at that time, or of which a half is stored since (as its record says).
 
-    def remove(self, goal: str, *, most_slices: int = 10, now_ms: int | None = None) -> str:
-        """Take an ended or half-built goal away: 'removed', 'more' (call again), 'open' or 'gone'."""
-        outcome = "more"
+        Returns 'more', 'open' or 'gone', as `remove`.
+        """
+        return str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), 0, seen)))
+
+    def remove(self, goal: str, *, most_slices: int = 10, hidden: bool = False, now_ms: int | None = None) -> str:
+        """Take an ended or half-built goal away: 'removed', 'more' (call again), 'open' or 'gone'.
+
+        `hidden`: only if it was hidden, or its record ran out; a goal that was submitted anew meanwhile stays.
+        """
+        outcome, seen = "more", "hidden" if hidden else ""
         entered = self._client.zscore(self._keys.index, goal)
         for _ in range(most_slices):
-            outcome = str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), PIECE, "")))
+            outcome = str(self._scripts.run("remove", self._keys.pair(goal), (moment(now_ms), PIECE, seen)))
             if outcome != "more":
                 break
         if outcome in ("removed", "gone"):

@@ -25,11 +25,16 @@ FAMILIES: Final = tuple(dict.fromkeys(f"{spec.pattern.partition(':')[0]}:" for s
 
 def catalogue_pattern(prefix: str = "") -> re.Pattern[str]:
     """What a key may be called: one of the catalogue's names."""
-    forms = []
-    for spec in CATALOGUE:
-        form = re.escape(spec.pattern).replace(re.escape("{goal}"), r"\{" + NAME + r"\}").replace(r"\*", ".*")
-        forms.append(re.sub(r"<[a-z]+>", lambda found: ".{1,200}" if found[0] == "<key>" else NAME, form))
-    return re.compile(f"{re.escape(prefix)}(?:{'|'.join(forms)})")
+    return re.compile(f"{re.escape(prefix)}(?:{'|'.join(map(_form, CATALOGUE))})")
+
+
+def _form(spec: KeySpec) -> str:
+    """What keys of a family may be called, in a pattern."""
+    form = re.escape(spec.pattern).replace(re.escape("{goal}"), r"\{" + NAME + r"\}").replace(r"\*", ".*")
+    return re.sub(r"<[a-z]+>", lambda found: ".{1,200}" if found[0] == "<key>" else NAME, form)
+
+
+_GOAL_FORMS: Final = tuple((re.compile(_form(spec)), spec.type) for spec in GOAL_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,11 @@ class Keys:
     """Names of keys under one prefix."""
 
     prefix: str = ""
+
+    def type_of(self, key: str) -> str | None:
+        """The Redis type of one of the goals' keys, by the catalogue; None for a name that is not in it."""
+        name = key.removeprefix(self.prefix)
+        return next((type for form, type in _GOAL_FORMS if form.fullmatch(name)), None)
 
     def goal(self, goal: str) -> str:
         """The goal's record; the goal's other keys begin with it."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import NoPermissionError, NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError
 
+from orchestrator.store.connection import Refused, takes_no_writes
 from orchestrator.store.keys import Keys
 
 OPEN_WITHIN_MS: Final = 65_000
@@ -191,13 +192,30 @@ class LookStore:
     # -- Redis itself -------------------------------------------------------------------------------------------------
 
     def pings(self, count: int) -> list[float]:
-        """Seconds that so many round trips took."""
-        spent = []
+        """Seconds that so many round trips took; none where Redis refuses even these, as it does when it cannot save."""
+        spent: list[float] = []
         for _ in range(count):
             begun = time.perf_counter()
-            self._client.ping()
+            try:
+                self._client.ping()
+            except Refused:
+                break
             spent.append(time.perf_counter() - begun)
         return spent
+
+    def write_refused(self) -> str | None:
+        """What Redis says to any write, where it takes none for now."""
+        for _ in range(2):  # the first answer may be for the ping of a connection that was opened for it
+            try:
+                self._client.hdel(self._keys.workers, "chordal-doctor")
+            except NoPermissionError:
+                return None
+            except Refused as error:
+                code = "READONLY " if isinstance(error, ReadOnlyError) else ""  # the client takes this one off
+                found = f"{code}{error}" if takes_no_writes(error) else None
+            else:
+                found = None
+        return found
 
     def refused(self) -> list[str]:
         """What this connection's user may not do, in Redis's words. Asked by writes that find nothing to change."""
@@ -223,6 +241,9 @@ class LookStore:
                 found.append(f"{words[0]} {words[1] if len(words) > 1 else ''}".strip() + f" ({error})")
             except NoScriptError:
                 continue  # allowed; there is no such script
+            except Refused as error:
+                if not takes_no_writes(error):
+                    raise
         return found
 
 

@@ -96,10 +96,11 @@ class TellStore:
         """Have goals that are to be told of told of then, and not before."""
         self._move("put_off", in_ms, goals, now_ms)
 
-    def due(self, until_ms: int, most: int) -> list[str]:
-        """Goals to be told of by then, the longest due first."""
+    def due(self, until_ms: int, most: int) -> dict[str, int]:
+        """Goals to be told of by then, and since when (ms), the longest due first."""
         key = self._keys.control("telling")
-        return list(self._client.zrange(key, "-inf", until_ms, byscore=True, offset=0, num=most))
+        found = self._client.zrange(key, "-inf", until_ms, byscore=True, offset=0, num=most, withscores=True)
+        return {str(goal): int(at) for goal, at in found}
 
     def waiting(self) -> tuple[int, int | None]:
         """How many goals have news that were not told, and when the first of them is due, ms."""

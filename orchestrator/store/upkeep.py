@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from orchestrator.domain.states import GoalState
 from orchestrator.store.keys import Keys
 from orchestrator.store.moment import moment
 from orchestrator.store.scripts import Scripts
@@ -15,6 +16,7 @@ SAMPLES_KEPT: Final = 480
 PUT_OFF_KEPT: Final = 100
 """Removals that were put off, of which the reason is kept; there may be more."""
 KEYS_A_SCRIPT: Final = 1000
+_STATES: Final = frozenset(state.value for state in GoalState)
 Ring = Literal["minutes", "hours"]
 
 
@@ -73,25 +75,34 @@ class UpkeepStore:
 
     def all_keys(self, page: int) -> Iterator[str]:
         """The name of every key on the server, ours or not, some twice; read a page at a time while it is iterated."""
-        return (str(key) for key in self._client.scan_iter(count=page))
+        # Another user's key need not be text.
+        found = self._client.scan_iter(count=page, NEVER_DECODE=True)
+        return (bytes(key).decode("utf-8", "replace") for key in found)
 
     def indexed(self, goals: Sequence[str]) -> dict[str, bool]:
         """Which of the goals are in the index."""
         scores = self._client.zmscore(self._keys.index, goals) if goals else []
         return {goal: score is not None for goal, score in zip(goals, scores, strict=True)}
 
-    def recorded(self, goals: Sequence[str]) -> dict[str, bool]:
-        """Which of the goals have a record, be it of a goal that is being stored or removed."""
+    def recorded(self, goals: Sequence[str]) -> dict[str, bool | None]:
+        """Which of the goals have a record, be it of a goal that is being stored or removed.
+
+        None where the key is somebody else's, as its type or its fields say.
+        """
         with self._client.pipeline(transaction=False) as pipe:
             for goal in goals:
-                pipe.exists(self._keys.goal(goal))
-            return dict(zip(goals, map(bool, pipe.execute() if goals else []), strict=True))
+                pipe.hmget(self._keys.goal(goal), "state", "created")
+            replies = pipe.execute(raise_on_error=False) if goals else []
+        return {goal: _is_record(reply) for goal, reply in zip(goals, replies, strict=True)}
 
     def purge(self, goal: str, keys: Collection[str], now_ms: int | None = None) -> int:
-        """Remove keys that a goal left behind; 0 if the goal is there after all. Returns how many went."""
-        gone, names = 0, sorted(keys)
-        for at in range(0, len(names), KEYS_A_SCRIPT):
-            args = (moment(now_ms), *names[at : at + KEYS_A_SCRIPT])
+        """Remove keys that a goal left behind; 0 if the goal is there after all. Returns how many went.
+
+        What the catalogue does not know, or is of another type than there, is somebody else's, and stays.
+        """
+        gone, known = 0, [(key, type) for key in sorted(keys) if (type := self._keys.type_of(key))]
+        for at in range(0, len(known), KEYS_A_SCRIPT):
+            args = (moment(now_ms), *(part for pair in known[at : at + KEYS_A_SCRIPT] for part in pair))
             gone += max(0, int(self._scripts.run("purge", self._keys.pair(goal), args)))
         return gone
 
@@ -195,3 +206,11 @@ class UpkeepStore:
         """Goals were removed, or opened again."""
         if goals:
             self._client.hdel(self._keys.beat("kept"), *goals)
+
+
+def _is_record(reply: Any) -> bool | None:
+    """Whether there is a record, by its `state` and `created`; None for a key of somebody else's."""
+    if not isinstance(reply, list):  # an error: the key is of another type
+        return None
+    state, created = reply
+    return False if state is None else (state in _STATES and str(created).isdecimal()) or None

@@ -81,6 +81,27 @@ def test_a_duty_that_fails_is_logged_counted_and_tried_again(
     assert chordal.store.upkeep.totals()["ticks_failed"] == 2
 
 
+def test_a_duty_that_fails_with_work_left_is_tried_at_its_time_and_not_at_once(chordal: Chordal, beat: Any) -> None:
+    done: list[str] = []
+
+    def broken() -> str:
+        done.append("broken")
+        raise ValueError("it is broken")
+
+    table(chordal, Duty("broken", 100.0, broken, lambda: True))
+    for _ in range(5):
+        beat.tick()
+        time.sleep(2 * scheduling.BREATH_SECONDS)
+    assert done == ["broken"]
+
+
+def test_a_beat_that_takes_the_lock_knows_nothing_of_before(chordal: Chordal, beat: Any) -> None:
+    table(chordal, Duty("one", 0.01, lambda: "one"))
+    chordal.upkeep.removal.offer("g")
+    beat.tick()
+    assert not chordal.upkeep.removal.left()
+
+
 def test_a_tick_that_is_late_says_by_how_much(chordal: Chordal, beat: Any) -> None:
     def slow() -> str:
         time.sleep(0.2)
@@ -138,3 +159,27 @@ def test_a_budget_ends() -> None:
     assert budget
     time.sleep(0.02)
     assert not budget
+
+
+def test_beat_outlives_a_redis_that_takes_no_writes(
+    chordal: Chordal, beat: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does that cannot save, or that became a replica: one line a second, no traceback, and it goes on behind it."""
+    done: list[str] = []
+
+    def writes() -> str:
+        chordal.store.client.set("x", 1)
+        return noting(done, "wrote")()
+
+    table(chordal, Duty("writes", 0.01, writes))
+    beat.tick()
+    time.sleep(0.02)  # its interval
+    chordal.store.client.config_set("min-replicas-to-write", 1)
+    try:
+        assert [beat.tick(), beat.tick()] == [1.0, 1.0]
+    finally:
+        chordal.store.client.config_set("min-replicas-to-write", 0)
+    assert "Redis takes no writes (NOREPLICAS" in caplog.text
+    assert "Traceback" not in caplog.text
+    beat.tick()
+    assert done == ["wrote", "wrote"]

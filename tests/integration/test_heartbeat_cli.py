@@ -58,6 +58,7 @@ def test_a_file_is_registered_shown_listed_and_removed(run: Run, tmp_path: Path)
     [
         (("g.md",), "is not read"),
         (("g.md", "--agent", "w"), "give --goal"),
+        (("nodir/g.md", "--goal", "g"), "there is no folder"),
         (("g.md", "--goal", "g", "--owner", "o"), "say for whom"),
         (("g.md", "--any-host"), "say for whom"),
         (("g.md", "--goal", "ghost"), "no goal 'ghost'"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from orchestrator.control.files.registry import ANY_HOST, Registered
 from orchestrator.store.store import Store
 from support.heartbeats import Watched, hurry
 
@@ -141,6 +143,43 @@ def test_a_file_that_is_removed_and_made_again_begins_anew(file: Watched) -> Non
     file.path.unlink()
     file.settle()
     assert file.add("PAUSE").settle() == ["PAUSE", "PAUSE"]
+
+
+def test_a_folder_that_was_away_for_a_while_brings_nothing_new(file: Watched) -> None:
+    """As with a volume that was not mounted, or a folder that was put in another's place and back."""
+    file.add("PAUSE").settle()
+    away = file.path.parent.rename(file.path.parent.with_name("away"))
+    file.settle()
+    away.rename(file.path.parent)
+    assert file.settle() == ["PAUSE"]
+    assert file.add("RESUME").settle() == ["PAUSE", "RESUME"]
+
+
+@pytest.mark.parametrize("back", ["as it was", "as it was before that"])
+def test_a_file_that_comes_back_brings_nothing_new(file: Watched, back: str) -> None:
+    file.add("PAUSE")
+    early = file.path.with_name("early.md")
+    shutil.copy2(file.path, early)
+    file.add("RESUME").settle()
+    late = file.path.rename(file.path.with_name("late.md"))
+    file.settle()
+    (late if back == "as it was" else early).rename(file.path)
+    assert file.settle() == ["PAUSE", "RESUME"]
+    assert file.add("CANCEL").settle() == ["PAUSE", "RESUME", "CANCEL"]
+
+
+def test_a_machine_that_has_not_the_file_does_not_make_its_lines_new(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "ops.md").write_text("CANCEL\n")
+    file = Watched(store, tmp_path / "ops.md")
+    file.registry.register(Registered(str(tmp_path), "ops.md", ANY_HOST, goal="g"))
+    file.restart()
+    file.add("PAUSE").settle()
+    away = file.path.rename(tmp_path / "away.md")  # what the other machine sees
+    file.restart()
+    file.settle()
+    away.rename(file.path)
+    file.restart()
+    assert file.add("RESUME").settle() == ["PAUSE", "RESUME"]
 
 
 def test_a_file_that_was_not_there_yet_is_read_from_its_beginning(store: Store, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from orchestrator.control.files import reader, replies
 from orchestrator.control.files.reader import A_MINUTE
@@ -116,6 +118,17 @@ def test_while_redis_is_away_lines_wait(file: Watched) -> None:
     assert file.settle() == ["PAUSE"]
 
 
+def test_while_redis_takes_no_writes_lines_wait(file: Watched) -> None:
+    file.store.client.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(ResponseError, match="NOREPLICAS"):
+            file.add("PAUSE").look()
+    finally:
+        file.store.client.config_set("min-replicas-to-write", 0)
+    file.look()
+    assert file.taken.words == ["PAUSE"], "at once, and not when a file that failed is tried again"
+
+
 def test_a_line_that_cannot_be_carried_out_does_not_keep_others_waiting(file: Watched) -> None:
     def broken(command: Command) -> Answer:
         if command.verb == "PAUSE":
@@ -150,6 +163,27 @@ def test_a_file_that_nobody_can_handle_does_not_keep_others_from_being_read(
     other.add("RESUME")
     other.look()
     assert file.taken.words == ["RESUME"]
+
+
+def test_what_a_later_version_wrote_into_the_cursor_is_no_hindrance(file: Watched) -> None:
+    client = file.store.client
+    (name,) = client.hkeys("{control}:cursors")
+    cursor = json.loads(client.hget("{control}:cursors", name))
+    later = {**cursor, "new": 1, "at": {**cursor["at"], "new": 1}}
+    client.hset("{control}:cursors", name, json.dumps(later))
+    assert file.add("PAUSE").settle() == ["PAUSE"]
+
+
+def test_a_reader_that_fails_leaves_the_file_to_others_at_once(file: Watched) -> None:
+    client = file.store.client
+    (name,) = client.hkeys("{control}:cursors")
+    good = client.hget("{control}:cursors", name)
+    client.hset("{control}:cursors", name, "[]")
+    file.add("PAUSE").look()
+    client.hset("{control}:cursors", name, good)
+    file.restart()
+    file.look()
+    assert file.taken.words == ["PAUSE"]
 
 
 # -- caps and what is refused ----------------------------------------------------------------------------------------

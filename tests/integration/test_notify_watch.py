@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import redis
 
-from orchestrator.notify import health
+from orchestrator.notify import health, watch
 from orchestrator.notify.notice import Notice
 from orchestrator.store.store import Store
 from support.crew import Crew
@@ -38,6 +39,64 @@ def test_beat_finds_what_happens_between_and_sends_again_what_no_worker_took(tow
     assert town.tick() == "1 goals, 0 sent", "nothing new"
     town.store.tell.ask(["g"])
     assert town.tick().endswith("1 sent")
+
+
+def test_messages_do_not_pile_up_where_no_worker_takes_them(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.on()
+    town.run()
+    town.crew.mail.telling.clear()
+    real, forward = town.store.goals.clock_ms, [0]
+    monkeypatch.setattr(town.store.goals, "clock_ms", lambda: real() + forward[0])
+    town.store.tell.ask(["g"])
+    for _ in range(24 * 60):
+        town.tick()
+        forward[0] += 60_000
+    assert 24 <= len(town.crew.mail.telling) <= 60, "of a whole day"
+    town.store.tell.ask(["g"])  # something new has happened
+    sent = len(town.crew.mail.telling)
+    for _ in range(3):
+        town.tick()
+        forward[0] += watch.RESEND_MS
+    assert len(town.crew.mail.telling) >= sent + 2
+
+
+def test_a_broker_that_is_slow_does_not_hold_beat_up(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.on()
+    sent: list[str] = []
+
+    def send(goal: str) -> None:
+        time.sleep(0.15)
+        sent.append(goal)
+
+    monkeypatch.setattr(town.notify.watch, "send", send)
+    names = [f"g{at}" for at in range(10)]
+    town.store.tell.ask(names)
+    begun = time.monotonic()
+    town.tick()
+    assert time.monotonic() - begun < 1.0
+    assert 1 <= len(sent) < 10
+    for _ in range(10):
+        town.tick()
+    assert sorted(sent) == names, "each once"
+
+
+def test_goals_are_looked_at_again_where_redis_went_away_meanwhile(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = town.on()
+    town.run()
+    town.crew.mail.telling.clear()
+    town.store.tell.forget("g")
+    town.notify.watch.looked("g")
+    with monkeypatch.context() as patch:
+        patch.setattr(town.store.tell, "news", _away)
+        with pytest.raises(redis.ConnectionError):
+            town.tick()
+    town.tick()
+    assert town.tell() == ["told"]
+    assert len(heard) == 2
+
+
+def _away(*_: object) -> None:
+    raise redis.ConnectionError("away")
 
 
 def test_without_receivers_nothing_is_done(town: Town) -> None:

@@ -129,8 +129,26 @@ def test_audit(fleet: Crew) -> None:
     assert [one["target"] for one in lines(fleet.store, "audit", "--after", found[1]["id"])] == ["goal well"]
     assert len(lines(fleet.store, "audit", "--target", "asks")) == 2
     assert lines(fleet.store, "audit", "--sender", "python:") == []
+    assert [one["command"] for one in lines(fleet.store, "audit", "--target", "asks", "--limit", "1")] == ["RESUME"]
     text = run(fleet.store, "audit").stdout
     assert 'PAUSE goal asks  paused, because "lunch \\x1b[2J"' in text
+
+
+def test_an_entry_is_found_behind_many_others(fleet: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.cli.history.PAGE", 3)
+    for target in ("old", *["busy"] * 9):
+        fleet.store.control.close("", "", 100, {"command": "PAUSE", "target": f"goal {target}"})
+    (found,) = lines(fleet.store, "audit", "--target", "old")
+    assert len(lines(fleet.store, "audit", "--limit", "4")) == 4
+    after = lines(fleet.store, "audit", "--target", "busy", "--after", found["id"], "--limit", "7")
+    assert [one["id"] for one in after] == sorted(one["id"] for one in after)
+    assert len(after) == 7
+
+
+@pytest.mark.parametrize("words", [("audit",), ("events", "well")])
+@pytest.mark.parametrize("id", ["xx", "1-2-3", f"{2**64}-0", "-1"])
+def test_an_id_that_is_none_is_refused(fleet: Crew, words: tuple[str, ...], id: str) -> None:
+    assert "no such id" in document(fleet.store, *words, f"--after={id}", code=2)["error"]["message"]
 
 
 def test_top(fleet: Crew) -> None:

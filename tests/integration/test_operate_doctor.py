@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.domain.errors import RedisRefuses
 from orchestrator.domain.views import Check
+from orchestrator.operate.check_redis import persistence_check
 from orchestrator.operate.operator import Operator
 from orchestrator.settings import Settings
 from orchestrator.store.fleet import Tick, Worker
@@ -46,7 +49,7 @@ def test_a_fleet_that_is_well(door: Chordal) -> None:
     checks = found(door)
     assert [name for name, check in checks.items() if check.ok is False] == []
     assert [name for name, check in checks.items() if check.ok is None] == ["memory forecast"]
-    assert checks["beat"].detail == "node1:1 ticks (for 0.0 s); stands by: node2:2"
+    assert re.fullmatch(r"node1:1 ticks \(for \d\.\d s\); stands by: node2:2", checks["beat"].detail)
     assert set(checks) >= {
         "Redis version", "eviction policy", "persistence", "latency", "memory", "rights", "clock", "Celery settings",
         "beat: reap", "beat: ttl", "worker w1@a", "workers", "queue default", "goals",
@@ -115,6 +118,43 @@ def test_one_kind_of_check_that_cannot_be_made_does_not_hide_the_others(
     checks = found(door)
     assert (checks["models"].ok, "KeyError" in checks["models"].detail) == (None, True)
     assert "goals" in checks
+
+
+@pytest.fixture
+def takes_no_writes(door: Chordal) -> Iterator[None]:
+    """The server refuses every write, as one does that cannot save, or that became a replica."""
+    door.store.client.config_set("min-replicas-to-write", 1)
+    yield
+    door.store.client.config_set("min-replicas-to-write", 0)
+
+
+@pytest.mark.usefixtures("takes_no_writes")
+def test_a_redis_that_takes_no_writes_is_named_first(door: Chordal) -> None:
+    checks = found(door)
+    assert next(iter(checks)) == "writes"
+    assert (checks["writes"].ok, "NOREPLICAS" in checks["writes"].detail) == (False, True)
+    assert "min-replicas-to-write" in checks["writes"].remedy
+    assert {"Redis version", "persistence", "memory", "rights", "clock"} <= set(checks), "the others are made, too"
+
+
+@pytest.mark.usefixtures("takes_no_writes")
+def test_what_redis_does_not_take_is_said_in_one_sentence(door: Chordal) -> None:
+    with pytest.raises(RedisRefuses, match="NOREPLICAS"):
+        door.submit({"nodes": [{"id": "a"}]})
+
+
+def test_a_replica_is_named_as_one(door: Chordal) -> None:
+    door.store.client.replicaof("127.0.0.1", 1)
+    try:
+        check = found(door)["writes"]
+    finally:
+        door.store.client.replicaof("NO", "ONE")
+    assert (check.ok, "READONLY" in check.detail, "primary" in check.remedy) == (False, True, True)
+
+
+def test_a_snapshot_that_failed_is_told() -> None:
+    check = persistence_check({"aof_enabled": 1, "rdb_last_bgsave_status": "err"})
+    assert (check.ok, check.detail) == (False, "the last snapshot failed")
 
 
 def test_looking_changes_nothing(crew: Crew, own_digest: Callable[[], dict[str, bytes]]) -> None:

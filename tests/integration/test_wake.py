@@ -196,3 +196,15 @@ def test_a_sub_goal_wakes_its_parent(crew: Crew) -> None:
     assert crew.state() == "DONE"
     assert crew.output("sub") == {"goal_id": "g.sub", "outputs": {"x": {"title": "inner"}}}
     assert "notify" not in crew.store.goals.record("g.sub")
+
+
+def test_a_sub_goal_is_its_parents_owners(crew: Crew) -> None:
+    """Else commands, holds, budgets and shares of the owner would not reach it, and those of `default` would."""
+    other = {"owner": "other", "nodes": [{"id": "x"}]}
+    nodes = [
+        {"id": "sub", "kind": "goal", "goal": {"nodes": [{"id": "x"}]}},
+        {"id": "named", "kind": "goal", "goal": other},
+    ]
+    crew.submit(nodes, owner="acme")
+    crew.work()
+    assert [crew.store.goals.record(name)["owner"] for name in ("g.sub", "g.named")] == ["acme", "other"]

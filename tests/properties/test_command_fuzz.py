@@ -172,7 +172,7 @@ def fuzz(store: Store, folder: Path, worlds: int, **more: Any) -> Counter[int]:
 
 def test_any_payload_is_carried_out_whole_or_refused_and_acts_once(store: Store, tmp_path: Path) -> None:
     answers = fuzz(store, tmp_path, worlds=15, derandomize=True)
-    assert min(answers[Code.OK], answers[Code.REFUSED]) > 30, f"payloads that are no test: {answers}"
+    assert min(answers[Code.OK], answers[Code.REFUSED]) > 20, f"payloads that are no test: {answers}"
 
 
 @pytest.mark.slow

@@ -221,8 +221,8 @@ class Model:
                 self._act(line)
 
     def _act(self, line: bytes) -> None:
-        name, _, reason = line.decode().partition(":")
-        if name in ("PAUSE", "RESUME", "RETRY"):
+        name, colon, reason = line.decode().partition(":")
+        if name in ("PAUSE", "RESUME", "RETRY") and bool(colon) == bool(reason.strip()):
             self.acted.append(f"{name} {reason.strip()}".strip())
 
 

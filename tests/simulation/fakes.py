@@ -130,7 +130,7 @@ def in_place(world: Any) -> Iterator[None]:
         patch.setattr(goals, "PIECE", 3)
         patch.setattr(reopen, "PIECE", 3)
         patch.setattr(changes, "MOST_STOPPED", 2)
-        patch.setattr(removal, "ThreadPoolExecutor", Inline)
+        patch.setattr(removal, "aside", Inline().submit)
         patch.setattr(hygiene, "GRACE_MS", 3000)
         patch.setattr(store, "UpkeepStore", Ordered)
         patch.setattr(store, "open_client", lambda url: _client(world, url))

@@ -22,6 +22,7 @@ CANARIES = (
     "https://ann:c4nary%2Dw0rd@example.org/path",
     "Authorization: Bearer c4naryw0rdc4naryw0rd",
     "authorization: basic c4naryw0rdc4naryw0rd==",
+    "sent as Bearer c4naryw0rdc4naryw0rd",
     "password=c4nary-w0rd",
     "PASSWORD = 'c4nary-w0rd'",
     '{"api_key": "c4nary-w0rd", "n": 1}',
@@ -48,6 +49,8 @@ PLAIN = (
     "ann@example.org wrote",
     "node password-reset of goal secret-santa is READY",
     "skill-based routing sk-short",
+    "Basic authentication failed for ann",
+    "using basic configuration, as bearer certificates are missing",
 )
 
 
@@ -122,6 +125,14 @@ def test_json_is_json_with_who_runs(lines: Any) -> None:
     assert "node" not in outside
 
 
+def test_fields_of_the_program_do_not_replace_what_the_line_says(lines: Any) -> None:
+    logger, out = lines("json")
+    logger.info("sold", extra={"event": "sale", "level": 3, "logger": "till"})
+    line = json.loads(out.getvalue())
+    assert (line["event"], line["level"]) == ("sold", "info")
+    assert (line["event_"], line["level_"], line["logger_"]) == ("sale", 3, "till")
+
+
 def test_event_style_is_one_line_of_pairs(lines: Any) -> None:
     logger, out = lines("event")
     with running(Lease("g", "n", 4, "nonce", 2, "1")):
@@ -185,3 +196,8 @@ def test_colours_only_where_asked_for() -> None:
     assert "\x1b[31m" in logs.formatter("concise", colours=True).format(record)
     assert not logs._is_terminal(logging.StreamHandler(io.StringIO()))
     assert logs._is_terminal(logging.StreamHandler(sys.stdout)) == sys.stdout.isatty()
+
+
+def test_a_password_that_is_a_word_does_not_hide_the_others() -> None:
+    logs.hide(["password"])
+    assert "c4nary" not in logs.redact("password=c4nary-w0rd")

@@ -43,14 +43,13 @@ class Form:
 
 
 def _pausing(*verbs: tuple[str, Mapping[str, Any]]) -> tuple[Form, ...]:
-    """PAUSE and RESUME, which differ in one word only."""
+    """PAUSE and RESUME, which differ in one word only. What runs is stopped in whole goals only."""
     found = []
     for word, gives in verbs:
         found += [
-            Form(word, _ONE, gives=gives, of_agent=True, also_goal=True),
+            Form(word, "goal owner" if gives else _ONE, gives=gives, of_agent=not gives, also_goal=not gives),
             Form(f"goal {word}".rstrip(), _GOAL, gives=gives),
-            Form(f"node <node> {word}".rstrip(), _GOAL, gives=gives),
-            Form(f"agent <agent> {word}".rstrip(), _ONE, gives=gives),
+            *(() if gives else (Form("node <node>", _GOAL), Form("agent <agent>", _ONE))),
             Form(f"all {word}".rstrip(), "fleet", gives=gives),
         ]
     return tuple(found)

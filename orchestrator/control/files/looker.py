@@ -14,8 +14,7 @@ from orchestrator.agents.declare.files import Refused
 from orchestrator.control.files.opening import Shot, Stamp, read_file, stamp_of
 from orchestrator.control.files.reader import STILL_SECONDS, Read, Reader
 from orchestrator.control.files.registry import Registered
-from orchestrator.domain.errors import RedisNotReachable
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import is_away
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +73,9 @@ class Looker:
             return 0
         try:
             read = self._read(file, known, still=now - known.since >= STILL_SECONDS)
-        except (RedisNotReachable, *ConnectionFailed):
-            raise  # none of the others can be read either
-        except Exception:
+        except Exception as error:
+            if is_away(error):
+                raise  # none of the others can be read either
             log.exception("the heartbeat file %s could not be read; again in %g s", file.where.path, _FAULT_SECONDS)
             read = Read(again_seconds=_FAULT_SECONDS)
         known.due = _NEVER if read.again_seconds is None else time.monotonic() + read.again_seconds

@@ -55,6 +55,11 @@ class Shot:
         """Which file it is."""
         return self.stamp[0]
 
+    @property
+    def modified_ns(self) -> int:
+        """When it was modified last, by the file system's clock."""
+        return self.stamp[2]
+
 
 def stamp_of(where: Where) -> Stamp | None:
     """How a file looks from outside; None where there is none. A hint only: what is read is looked at again."""
@@ -68,15 +73,21 @@ def _stamp(seen: os.stat_result) -> Stamp:
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
+class FolderAway(Refused):
+    """The folder of a file is not there, so that nothing can be said of the file: a volume may not be mounted."""
+
+
 def read_file(where: Where) -> Shot | None:
     """What the file has; None where there is none. Raises Refused with the reason why it is not read."""
     try:
         with opened(where.root, normal(where.name)) as descriptor:
             return _read(descriptor)
     except Refused as refusal:
-        if str(refusal) == MISSING:
-            return None
-        raise
+        if str(refusal) != MISSING:
+            raise
+        if not where.folder.is_dir():
+            raise FolderAway("its folder is not there") from None
+        return None
 
 
 def _read(descriptor: int) -> Shot:

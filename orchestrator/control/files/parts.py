@@ -15,9 +15,8 @@ from orchestrator.control.files.looker import Looker
 from orchestrator.control.files.reader import CarryOut, Reader
 from orchestrator.control.files.registry import Registered, Registry
 from orchestrator.control.files.watch import Watch
-from orchestrator.domain.errors import RedisNotReachable
 from orchestrator.engine.duty import Duty
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import is_away
 from orchestrator.store.store import Store
 
 if TYPE_CHECKING:
@@ -92,8 +91,10 @@ class HeartbeatFiles:
     def _look(self, files: Sequence[Registered]) -> None:
         try:
             self._looker.look(files)
-        except (RedisNotReachable, *ConnectionFailed) as error:
-            log.warning("heartbeat files wait: Redis is away (%s)", error)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("heartbeat files wait: Redis is away, or takes no writes (%s)", error)
 
     def _forget(self) -> int:
         if time.monotonic() - self._forgot < FORGET_SECONDS:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
 FILE_BYTES: Final = 1_048_576
@@ -37,6 +37,8 @@ class Position:
     """The last line was read without its end: what follows it up to there belongs to it."""
     compared: bool = False
     """The file was changed otherwise than at its end: its lines are compared with those that were read."""
+    away_ns: int = 0
+    """When the file was away, by the clock that times of modification go by; 0 while it is there."""
 
     def fits(self, raw: bytes) -> bool:
         """Whether the bytes go on where reading stopped."""
@@ -165,15 +167,20 @@ class Cursor:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The other way."""
-        raw: dict[str, Any] = json.loads(text)
+        """The other way. What a later version has written beside it is left out."""
+        raw = _known(cls, json.loads(text))
         doing = raw.pop("doing", None)
         if doing is not None:
-            doing = Doing(**{**doing, "after": Position(**doing["after"])})
+            doing = Doing(**_known(Doing, {**doing, "after": Position(**_known(Position, doing["after"]))}))
         declared = tuple(raw.pop("declared", ()))
-        return cls(at=Position(**raw.pop("at", {})), doing=doing, declared=declared, **raw)
+        return cls(at=Position(**_known(Position, raw.pop("at", {}))), doing=doing, declared=declared, **raw)
 
     def refilled(self, now_ms: int, a_minute: int) -> Cursor:
         """With the directives that time has brought since."""
         brought = max(0, now_ms - self.filled_ms) * a_minute / 60_000
         return replace(self, tokens=min(float(a_minute), self.tokens + brought), filled_ms=now_ms)
+
+
+def _known(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(cls)}
+    return {name: value for name, value in raw.items() if name in names}

@@ -20,13 +20,13 @@ from orchestrator.agents.declare.files import Refused
 from orchestrator.control.files.grammar import Ignored, decoded, read_directive
 from orchestrator.control.files.opening import Shot, Stamp, old_files, read_file
 from orchestrator.control.files.position import Cursor, Doing, Line
-from orchestrator.control.files.registry import Registered
+from orchestrator.control.files.registry import ANY_HOST, Registered
 from orchestrator.control.files.replies import Replies
 from orchestrator.control.files.sight import Sight, see
 from orchestrator.domain.command import Answer, Command, Door, InvalidCommand, read_command
-from orchestrator.domain.errors import ChordalError, RedisNotReachable
+from orchestrator.domain.errors import ChordalError
 from orchestrator.domain.verbs import Verb
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import is_away
 from orchestrator.store.files import Taken
 from orchestrator.store.store import Store
 
@@ -36,6 +36,8 @@ A_MINUTE: Final = 60
 """Directives of one file that are carried out in a minute, and at once where it was quiet before; the rest waits."""
 LEASE_MS: Final = 15_000
 BUSY_SECONDS: Final = 0.5
+COARSE_SECONDS: Final = 0.02
+"""What the clock of a file system may be behind."""
 STILL_SECONDS: Final = 1.0
 """For so long nothing may have moved before a file that was written anew is believed, or a last line without its end."""
 _PASSES: Final = 4
@@ -83,13 +85,17 @@ class Reader:
         taken = self._store.files.take(self._file.key, self._file.epoch, self._name, LEASE_MS)
         if not isinstance(taken, Taken):
             return Read(again_seconds=BUSY_SECONDS if taken == "busy" else None)
-        self._cursor = Cursor.from_json(taken.cursor).refilled(taken.now_ms, A_MINUTE)
         self._began = (taken.now_ms, time.monotonic())
         try:
+            self._cursor = Cursor.from_json(taken.cursor).refilled(taken.now_ms, A_MINUTE)
             read = self._read(stamp, time.monotonic() + seconds)
             self._put(0)
         except _Lost:
             return Read(again_seconds=BUSY_SECONDS)
+        except Exception as error:
+            if not is_away(error):
+                self._store.files.put(self._file.key, self._file.epoch, self._name, 0)  # another may do better
+            raise
         return read
 
     def _read(self, stamp: Stamp | None, end: float) -> Read:
@@ -114,14 +120,17 @@ class Reader:
                 self._tell("")
                 if sight.wait:
                     return Read(done, STILL_SECONDS)
-                self._cursor = replace(self._cursor, modified_ns=shot.stamp[2] if shot else 0)
+                if shot is not None:
+                    self._cursor = replace(self._cursor, modified_ns=shot.modified_ns)
                 return Read(done)
         return Read(done, 0.0)
 
     def _see(self, shot: Shot | None, still: bool) -> Sight:
         file = self._file
         old = partial(old_files, file.where, self._cursor.modified_ns)
-        return see(self._cursor.at, shot, still, old, partial(self._store.files.lines, file.key))
+        # Away since before the time that it stood still for, if it is; and where others may have it, that is not said.
+        away_ns = 0 if file.host == ANY_HOST else time.time_ns() - int(max(STILL_SECONDS / 2, COARSE_SECONDS) * 1e9)
+        return see(self._cursor.at, shot, still, old, partial(self._store.files.lines, file.key), away_ns)
 
     def _through(self, sight: Sight, end: float) -> tuple[float | None, int]:
         """Take the lines: (seconds until the rest may be taken, None if there is none; how many directives)."""
@@ -183,15 +192,15 @@ class Reader:
     def _answer(self, doing: Doing) -> str:
         try:
             return self._carried_out(doing)
-        except (RedisNotReachable, *ConnectionFailed):
-            raise  # whoever reads on finishes it
         except InvalidCommand as error:
             return "refused: " + "; ".join(f"{fault.place}: {fault.message}" for fault in error.faults)
         except Refused as refusal:
             return f"refused: {refusal}"
-        except ChordalError as error:
-            return f"failed: {error}"
         except Exception as error:
+            if is_away(error):
+                raise  # whoever reads on finishes it
+            if isinstance(error, ChordalError):
+                return f"failed: {error}"
             # A line that nobody can carry out must not keep those behind it from being read.
             log.exception("line %d of %s failed", doing.number, self._file.where.path)
             return f"failed: {type(error).__name__}; the log of process {os.getpid()} tells more"

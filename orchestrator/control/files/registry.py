@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from orchestrator.agents.declare.files import Refused
 from orchestrator.control.files.grammar import Place
-from orchestrator.control.files.opening import Where, read_file
+from orchestrator.control.files.opening import FolderAway, Where, read_file
 from orchestrator.control.files.position import Cursor, Position, lines_of
 from orchestrator.domain.errors import ChordalError
 from orchestrator.store.store import Store
@@ -109,13 +109,15 @@ class Registry:
         """
         try:
             shot = read_file(file.where)
+        except FolderAway:
+            shot = None  # an agent's may be made later
         except Refused as refusal:
             raise NotReadable(f"{file.where.path}: {refusal}") from None
         at = Position() if shot is None else Position.at_end(shot.raw, shot.inode)
         lines = {} if shot is None else lines_of(shot.raw)
         anew = replace(file, epoch=secrets.token_hex(4))
         return self._store.files.register(
-            file.key, anew.as_json(), Cursor(at, modified_ns=shot.stamp[2] if shot else 0).as_json(), lines
+            file.key, anew.as_json(), Cursor(at, modified_ns=shot.modified_ns if shot else 0).as_json(), lines
         )
 
     def forget(self, file: Registered) -> bool:

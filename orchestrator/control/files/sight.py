@@ -31,26 +31,38 @@ NOTHING = Sight()
 LATER = Sight(wait=True)
 
 
-def see(at: Position, shot: Shot | None, still: bool, old: Old, read: Callable[[], Mapping[str, int]]) -> Sight:
+def see(
+    at: Position, shot: Shot | None, still: bool, old: Old, read: Callable[[], Mapping[str, int]], away_ns: int = 0
+) -> Sight:  # fmt: skip
     """What is new in a file that was read up to `at`. `shot` is what stands there, None where nothing does.
 
     `still`: it has not changed for a while. A file that only grew is read at once, every other change only then: what a
     program writes anew is empty or half there for a moment. `old` are files that rotation may have made of it, `read` the
-    lines that were read; both cost a look elsewhere and are asked only where it matters.
+    lines that were read; both cost a look elsewhere and are asked only where it matters. `away_ns` is a time at which a file
+    that is not there was away for certain; 0 where that another machine has it cannot be excluded.
     """
     if at.inode and (shot is None or shot.inode != at.inode):
         for one in old(at.inode):
             if at.compared or at.fits(one.raw):
                 return Sight(_rest(one, at, read), Position(), {}, again=shot is not None)
     if shot is None:
-        if not at.inode:
+        if not at.inode or at.away_ns or not away_ns:
             return NOTHING
-        return Sight(then=Position(), anew={}) if still else LATER
+        return Sight(then=replace(at, away_ns=away_ns)) if still else LATER
+    if at.away_ns:
+        return _returned(at, shot)
     if not at.inode or at.fits(shot.raw):
         return _grown(at, shot, still)
     if not still:
         return LATER
     return _rewritten(at, shot, old, read)
+
+
+def _returned(at: Position, shot: Shot) -> Sight:
+    """It is there again. What was written while it was away was made anew, all else came back: a folder, a volume, a copy."""
+    if shot.modified_ns >= at.away_ns:
+        return Sight(then=Position(), anew={}, again=True)
+    return Sight(then=replace(at, away_ns=0), again=True)
 
 
 def _grown(at: Position, shot: Shot, still: bool) -> Sight:

@@ -108,7 +108,7 @@ class Hygiene:
         purged = entered = 0
         for goal in due:
             keys = self._suspects.pop(goal).keys
-            if known[goal]:
+            if known[goal] or recorded[goal] is None:
                 continue
             if recorded[goal]:
                 log.warning("goal %s was not in the index; beat looks at it again", goal)

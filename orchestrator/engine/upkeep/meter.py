@@ -28,6 +28,8 @@ READY: Final = "ready:"
 QUEUES_KEPT: Final = 50
 UNCHANGED_SECONDS: Final = 60.0
 """How often levels are written that have not changed, when nothing was counted either: an idle fleet is quiet."""
+SEEN_SECONDS: Final = 70.0
+"""By then beat has looked at every open goal; before, it does not know how many there are."""
 STALE_SECONDS: Final = 180.0
 """An open goal is looked at more often; one that was not is another beat's, or gone."""
 
@@ -52,10 +54,18 @@ class Meter:
         self._levels: dict[str, int] = {}
         self._open: dict[str, _Open] = {}
         self._written: tuple[dict[str, int], float] = ({}, 0.0)
+        self._before: dict[str, int] | None = None
+        """What was measured before this beat began to tick."""
+        self._since = 0.0
 
     def duty(self, seconds: float) -> Duty:
         """The line of beat's table."""
         return Duty("metrics", seconds, self.tick)
+
+    def anew(self) -> None:
+        """Another beat has ticked meanwhile, and knows of other goals."""
+        self._open.clear()
+        self._before = None
 
     def add(self, name: Count, by: int = 1) -> None:
         """Count something."""
@@ -100,7 +110,15 @@ class Meter:
             self._written = levels, time.monotonic()
         return f"{sums.get('nodes_done', 0)} nodes done, {levels['goals_open']} goals open, {levels['nodes_ready']} nodes ready"
 
+    def _earlier(self) -> dict[str, int]:
+        """What another beat, or this one before it was restarted, measured last, until every open goal was looked at."""
+        if self._before is None:
+            self._before, self._since = self._store.upkeep.levels(), time.monotonic()
+        return self._before if time.monotonic() - self._since < SEEN_SECONDS else {}
+
     def _measure(self) -> dict[str, int]:
+        if earlier := self._earlier():
+            return earlier | self._levels
         oldest = time.monotonic() - STALE_SECONDS
         self._open = {goal: one for goal, one in self._open.items() if one.seen >= oldest}
         queues: Counter[str] = Counter()

@@ -29,6 +29,12 @@ class Upkeep:
         self.pulse = Pulse(store)
         self.roll = Roll(store, settings.worker_stale_seconds)
 
+    def anew(self) -> None:
+        """This beat ticks from now on: what it remembers of the time before another did is out of date."""
+        self.removal.anew()
+        self.meter.anew()
+        self.roll.anew()
+
     def duties(self) -> tuple[Duty, ...]:
         """Their lines of beat's table."""
         settings = self._settings

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from orchestrator.domain.errors import ChordalError
 from orchestrator.engine.duty import Budget, Duty
 from orchestrator.engine.payload import Payloads
 from orchestrator.engine.upkeep.archive import load_hook, whole
@@ -24,13 +26,40 @@ MOST_OFFERED: Final = 10_000
 """Goals that wait here; beat offers the others again."""
 AGAIN_MS: Final = 30_000
 """When a goal is offered again whose removal was put off, or was not finished."""
+KEPT_SECONDS: Final = 60.0
+"""How often it is read anew which removals were put off; another beat may have done that."""
+OUTDATED_MS: Final = 600_000
+"""A removal that is put off says so every 30 s. One that has not for so long was retried, or is gone."""
 PATIENCE_SECONDS: Final = 0.02
 """How long a tick waits for work aside before it turns to another goal."""
 ENDED: Final = ("DONE", "FAILED", "CANCELLED")
 Gate = Callable[[str], str]
 """Asked with the id of a goal that is about to go: why it may not go yet, or ''. May be asked again."""
-Steps = Generator[bool, None, str]
-"""A removal, which stops where it has worked for a while, or (True) waits; what it returns is why it was put off, or ''."""
+Steps = Generator[bool, None, str | None]
+"""A removal, which stops where it has worked for a while, or (True) waits; it returns why it was put off, '' if the goal is
+removed, None if it stays."""
+REMOVING: Final = "removing"
+"""What stands in the record's `building` while a goal is being removed."""
+SLOW_SECONDS: Final = 60.0
+"""Of a removal that takes longer people are told."""
+
+
+class HookFailed(ChordalError):
+    """The user's archive hook raised; whatever that was, it says nothing of our Redis."""
+
+
+def aside(work: Callable[[], Any]) -> Future[Any]:
+    """Have it done by a thread of its own; one of a pool would be waited for when beat ends, and a hook may hang."""
+    future: Future[Any] = Future()
+
+    def carry_out() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=carry_out, name="chordal-removal", daemon=True).start()
+    return future
 
 
 class Removal:
@@ -54,8 +83,8 @@ class Removal:
         """Goals, and when they were offered."""
         self._going: deque[tuple[str, float, Steps]] = deque()
         self._idle = False
-        self._put_off: set[str] | None = None
-        self._aside: ThreadPoolExecutor | None = None
+        self._put_off: set[str] = set()
+        self._read = -KEPT_SECONDS
 
     def duty(self, seconds: float) -> Duty:
         """The line of beat's table."""
@@ -87,11 +116,21 @@ class Removal:
         note = f"{removed} removed, {len(self._offered) + len(self._going)} to go"
         if kept := self._kept():
             note += f", {len(kept)} put off"
-        slow = [(goal, time.monotonic() - since) for goal, since, _ in self._going if time.monotonic() - since > 60]
-        return note + "".join(f"; {goal} takes {seconds:.0f} s" for goal, seconds in slow)
+        return note + "".join(f"; {goal} takes {seconds:.0f} s" for goal, seconds in self._slow())
+
+    def _slow(self) -> list[tuple[str, float]]:
+        """Removals that take long: a hook that hangs holds up all others in the end, and people must know."""
+        now = time.monotonic()
+        slow = [(goal, now - since) for goal, since, _ in self._going if now - since > SLOW_SECONDS]
+        for goal, seconds in slow:
+            if goal not in self._kept():
+                why = f"its files, or archive_hook {self._hook}, take longer than {seconds:.0f} s"
+                self._store.upkeep.put_off(goal, why, self._store.goals.clock_ms())
+                self._kept().add(goal)
+        return slow
 
     def _step(self, goal: str, since: float, steps: Steps) -> str:
-        """One step of a removal: it 'works', 'waits', the goal is 'removed' or was 'put off'."""
+        """One step of a removal: it 'works', 'waits', the goal is 'removed', was 'put off' or 'stays'."""
         try:
             waits = next(steps)
         except StopIteration as end:
@@ -104,59 +143,76 @@ class Removal:
         self._going.append((goal, since, steps))
         return "waits" if waits else "works"
 
-    def _ended(self, goal: str, why: str) -> str:
+    def _ended(self, goal: str, why: str | None) -> str:
         if why:
             self._store.upkeep.put_off(goal, why[:500], self._store.goals.clock_ms())
             self._kept().add(goal)
         elif goal in self._kept():
             self._store.upkeep.settle_put_off([goal])
             self._kept().discard(goal)
-        return "put off" if why else "removed"
+        return "put off" if why else "stays" if why is None else "removed"
 
     def _kept(self) -> set[str]:
-        if self._put_off is None:
-            self._put_off = set(self._store.upkeep.put_offs())
+        """Goals that were put off; those that nobody puts off any more, as they were retried, are forgotten."""
+        if time.monotonic() - self._read >= KEPT_SECONDS:
+            found, now = self._store.upkeep.put_offs(), self._store.goals.clock_ms()
+            old = [goal for goal, (at_ms, _) in found.items() if now - at_ms > OUTDATED_MS]
+            self._store.upkeep.settle_put_off(old)
+            self._put_off, self._read = set(found) - set(old), time.monotonic()
         return self._put_off
 
     def _remove(self, goal: str, offered_ms: int) -> Steps:
         goals = self._store.goals
-        state, building, ended = goals.fields(goal, "state", "building", "ended")
-        if building is None and state is not None:
+        state, building, ended, created = goals.fields(goal, "state", "building", "ended", "created")
+        if building not in (None, REMOVING):
+            if int(created or 0) >= offered_ms or goals.hide(goal, created or "") == "open":
+                return None  # it was submitted anew since it was offered
+        elif building is None and state is not None:
             if ended is None or state not in ENDED or int(ended) > offered_ms:
-                return ""  # it was reopened, or submitted anew, since it was offered
+                return None  # it was reopened, or submitted anew, since it was offered
             for gate in self.gates:
                 if why := gate(goal):
                     return why
             if self._hook:
                 try:
-                    yield from self._wait(lambda: load_hook(self._hook)(whole(self._store, goal)))
-                except ConnectionFailed:
-                    raise
-                except Exception as error:
+                    yield from self._wait(lambda: self._archive(goal))
+                except HookFailed as error:
                     log.exception(
                         "archive_hook %s failed for goal %s; again in %d s", self._hook, goal, AGAIN_MS // 1000
                     )
-                    return f"archive_hook {self._hook} failed: {type(error).__name__}: {error}"
+                    return f"archive_hook {self._hook} failed: {error}"
             if goals.hide(goal, ended) == "open":
-                return ""
+                return None
         yield from self._wait(lambda: self._payloads.forget(goal))  # while the record still tells of them
         self.forget_calls(goal)
-        while goals.remove(goal, most_slices=1) == "more":
+        while (outcome := goals.remove(goal, most_slices=1, hidden=True)) == "more":
             yield False
-        self._meter.add("goals_removed")
+        if outcome == "open":
+            return None
+        self._meter.add("goals_removed", int(outcome == "removed"))
         return ""
+
+    def _archive(self, goal: str) -> None:
+        """Raises HookFailed, and what reading the goal raises."""
+        try:
+            hook = load_hook(self._hook)
+        except Exception as error:
+            raise HookFailed(f"{type(error).__name__}: {error}") from error
+        data = whole(self._store, goal)
+        try:
+            hook(data)
+        except Exception as error:
+            raise HookFailed(f"{type(error).__name__}: {error}") from error
 
     def _wait(self, work: Callable[[], Any]) -> Generator[bool, None, None]:
         """Have it done aside, however long it takes: it is the user's function, or a file system of whatever speed."""
-        if self._aside is None:
-            self._aside = ThreadPoolExecutor(AT_ONCE, "chordal-removal")
-        future: Future[Any] = self._aside.submit(work)
+        future = aside(work)
         while not wait((future,), PATIENCE_SECONDS).done:
             yield True
         future.result()
 
-    def close(self) -> None:
-        """Wait for nothing: what is under way aside ends by itself."""
-        if self._aside is not None:
-            self._aside.shutdown(wait=False, cancel_futures=True)
-            self._aside = None
+    def anew(self) -> None:
+        """Know nothing any more: another beat has ticked meanwhile, which may have removed what was begun here."""
+        self._offered.clear()
+        self._going.clear()
+        self._idle, self._read = False, -KEPT_SECONDS

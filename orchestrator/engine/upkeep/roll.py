@@ -28,6 +28,10 @@ class Roll:
         self._stale_ms = stale_seconds * 1000
         self._known: dict[str, Enrolled] | None = None
 
+    def anew(self) -> None:
+        """Read the roll before it is called again: another beat has kept it meanwhile."""
+        self._known = None
+
     def call(self, now: int, heartbeats: Sequence[Heartbeat]) -> tuple[list[Heartbeat], Counter[str]]:
         """Call the roll: the workers that live, and how many there are of each state. The dead leave the fleet."""
         if self._known is None:

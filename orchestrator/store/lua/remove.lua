@@ -1,14 +1,17 @@
 -- remove: take an ended, aged or half-built goal away, in slices. Call it again while it returns 'more'.
 -- KEYS  1 dag:{goal}   2 task:{goal}
 -- ARGV  1 now   2 nodes a slice; 0: only hide the goal, so that nothing begins on it any more   3 when it ended as the caller
---       saw it, ms, or ''
--- Returns 'more', 'removed', 'open' (it has not ended, or ended again since) or 'gone'
+--       saw it, or when its half-built record was begun, ms; 'hidden': only go on with what is hidden; '': whenever that was
+-- Returns 'more', 'removed', 'open' (it has not ended, or ended or was submitted again since) or 'gone'
 --@include base
 if not goal_state and call('EXISTS', NODES) == 0 then return 'gone' end
-local building = call('HEXISTS', G, 'building') == 1
+local building = call('HGET', G, 'building')
 local ended = goal_state == 'DONE' or goal_state == 'FAILED' or goal_state == 'CANCELLED'
 if goal_state and not ended and not building then return 'open' end
-if ended and ARGV[3] ~= '' and call('HGET', G, 'ended') ~= ARGV[3] then return 'open' end
+if goal_state and building ~= 'removing' then -- else it is hidden, or its record ran out: go on
+  if ARGV[3] == 'hidden' then return 'open' end -- another removal was faster, and it was submitted anew since
+  if ARGV[3] ~= '' and call('HGET', G, building and 'created' or 'ended') ~= ARGV[3] then return 'open' end
+end
 call('HSET', G, 'state', 'PLANNING', 'building', 'removing') -- hidden from the first slice on
 call('HSETNX', G, 'created', 0) -- of a record that ran out before its nodes were removed
 if ARGV[2] == '0' then return 'more' end

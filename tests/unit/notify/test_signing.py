@@ -52,3 +52,8 @@ def test_an_old_one_does_not() -> None:
 
 def test_another_body_does_not() -> None:
     assert not verify(SECRET, headers(), BODY + b" ", NOW)
+
+
+@pytest.mark.parametrize("digits", [16, 400, 5000])
+def test_a_timestamp_that_nobody_can_compute_with_is_refused(digits: int) -> None:
+    assert not verify(SECRET, headers(**{TIMESTAMP: "9" * digits}), BODY, float(NOW))

@@ -145,6 +145,14 @@ def test_a_blocked_node_tells_what_its_roots_wait_for() -> None:
     assert root.remedy == "chordal approve g ask, or chordal reject g ask"
 
 
+def test_what_keeps_the_whole_goal_is_not_said_of_a_root() -> None:
+    goal = replace(GOAL, state=G.PAUSED, paused=ANN)
+    blocked = node(N.BLOCKED, parents={"ask": "WAITING"}, roots=(replace(parked("approval"), id="ask"),))
+    _, paused, root = why_node(blocked, goal, FLEET)
+    assert paused.text.startswith("the goal is paused by")
+    assert root.text.startswith("ask: it has been waiting")
+
+
 def test_the_first_of_a_lane_tells_how_many_stand_behind_it() -> None:
     (reason,) = why_node(parked("approval", lane="l", behind=2), GOAL, FLEET)
     assert reason.text.endswith("; 2 more of its lane l stand behind it")
