@@ -13,16 +13,20 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from support.servers import Fleet, Server, server
 
-PROCESSES = ("acceptance", "chaos")
+PROCESSES = ("tests/acceptance/", "tests/chaos/")
 """Levels whose tests start processes of their own and mostly wait for them."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """The tests of these levels run one after the other, beside all others: two stacks at once would disturb each other."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] in PROCESSES:
-            item.add_marker(pytest.mark.xdist_group("processes"))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneStack(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
+        def _split_scope(self, nodeid: str) -> str:
+            return "processes" if nodeid.startswith(PROCESSES) else nodeid.partition("::")[0]
+
+    return OneStack(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ from orchestrator.domain.verbs import Scope, Verb
 from orchestrator.engine.changes import Came
 from orchestrator.engine.duty import Budget
 from orchestrator.settings import Settings
-from orchestrator.store.connection import ConnectionFailed, MemoryFull
+from orchestrator.store.connection import ConnectionFailed, MemoryFull, takes_no_writes
 from orchestrator.store.control import digest_of
 from orchestrator.store.store import Store
 
@@ -122,6 +122,8 @@ class Commands:
             answer, error = errors.refusal(command, refused), refused
             self._say_refused(command, order, refused)
         except Exception as broken:
+            if takes_no_writes(broken):
+                raise
             log.exception("the command %s (%s) failed", command.id, command.verb)
             answer = errors.refusal(command, broken)
         stands = self._store.control.close(
@@ -219,7 +221,9 @@ class Commands:
                 raise
             except Unfinished:
                 self._store.control.put_off(id, now - AGAIN_MS)  # for the next tick
-            except Exception:
+            except Exception as broken:
+                if takes_no_writes(broken):
+                    raise
                 log.exception("the command %s cannot be carried out; it is forgotten", id)
                 self._store.control.forget_open(id)
         return f"{len(found)} unanswered commands" if found else "none unanswered"

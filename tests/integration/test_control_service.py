@@ -13,7 +13,7 @@ from orchestrator.control.policy import Policy
 from orchestrator.control.service import Commands
 from orchestrator.domain.command import Answer, Code, Door, read_command
 from orchestrator.domain.errors import GoalNotFound, IllegalTransition
-from orchestrator.store.connection import ConnectionFailed
+from orchestrator.store.connection import ConnectionFailed, Refused
 from support.crew import Crew
 from support.servers import until
 
@@ -164,6 +164,20 @@ def test_nothing_acts_after_its_expiry(crew: Crew, monkeypatch: pytest.MonkeyPat
     crew.wired.commands.resume_open()
     assert state(crew) == "RUNNING"
     assert give(crew, "PAUSE", goal="g", id="p1", expires_seconds=0.1).code == Code.EXPIRED
+
+
+def test_what_redis_does_not_take_now_is_carried_out_later(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    crew.submit(["a"])
+    with monkeypatch.context() as patch:
+        refused = Refused("MISCONF Redis is configured to save RDB snapshots")
+        patch.setattr(module, "act_on", lambda *_: (_ for _ in ()).throw(refused))
+        with pytest.raises(Refused):
+            give(crew, "PAUSE", goal="g", id="p1")
+        monkeypatch.setattr(module, "AGAIN_MS", -1)
+        with pytest.raises(Refused):
+            crew.wired.commands.resume_open()
+    crew.wired.commands.resume_open()
+    assert state(crew) == "PAUSED"
 
 
 def test_a_fault_of_ours_is_an_answer_and_not_the_end_of_beat(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
