@@ -58,7 +58,7 @@ demo: $(STAMP) ## Audit a Python source tree (INPUT, default: this one), kill a 
 	@$(BIN)/python examples/audit/demo.py --source "$(INPUT)" $(if $(filter 0,$(CHAOS)),--no-chaos)
 
 test: $(STAMP) ## Run every test that is not marked slow or soak
-	@$(BIN)/python -P -m pytest -n 2 --no-loadscope-reorder -m "not slow and not soak" $(ARGS)
+	@$(BIN)/python -P -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not soak" $(ARGS)
 
 check: format lint types layers house ## Formatting, lint, strict types, layer contracts, house rules
 	@echo "check: all green"

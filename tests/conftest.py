@@ -13,21 +13,6 @@ from orchestrator.store.keys import Keys
 from orchestrator.store.store import Store
 from support.servers import Fleet, Server, server
 
-PROCESSES = ("tests/acceptance/", "tests/chaos/")
-"""Levels whose tests start processes of their own and mostly wait for them."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of these levels run one after the other, beside all others: two stacks at once would disturb each other."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class OneStack(LoadScopeScheduling):  # type: ignore[misc]  # it ships no types
-        def _split_scope(self, nodeid: str) -> str:
-            return "processes" if nodeid.startswith(PROCESSES) else nodeid.partition("::")[0]
-
-    return OneStack(config, log)
-
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch: pytest.MonkeyPatch) -> None:

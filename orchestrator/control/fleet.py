@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from orchestrator.llm.limiter import Limiter
 
 _HOLDS: Final = frozenset({Verb.HOLD, Verb.PAUSE})
-_RELEASES: Final = frozenset({Verb.RELEASE, Verb.RESUME})
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ LONGEST_SECONDS: Final = 3600.0
 """Between two tries."""
 UNKNOWN_SECONDS: Final = 10.0
 """When a receiver that this worker does not know is tried again, by another one perhaps."""
-AFTER_END: Final = frozenset({"DONE", "FAILED", "CANCELLED"})
 
 
 @dataclass(slots=True)
